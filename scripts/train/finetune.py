@@ -1,0 +1,82 @@
+"""Phase 2: SST-2 phrases, with some long review windows so that paragraphs work."""
+
+import copy
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from batches import draw_phrases, draw_windows, hide_keys, mask_noise, phrase_order, to_device
+from loop import autocast, log, make_optimizer, run_phase, step_rng, update
+from text import CLS, SEP, PAD
+
+POOL_PENALTY = 0.01  # on the squared pooler input: tanh must not saturate
+
+
+def accuracy(model, corpus, device, rows=64):
+    """Share of right answers over a split, sentences of one length together."""
+    ids, starts, labels = corpus
+    order = np.argsort(np.diff(starts), kind="stable")
+    right = 0
+    with torch.no_grad():
+        for at in range(0, len(order), rows):
+            chosen = order[at : at + rows]
+            texts = [[CLS, *ids[starts[i] : starts[i + 1]], SEP] for i in chosen]
+            width = max(map(len, texts))
+            batch = np.array([t + [PAD] * (width - len(t)) for t in texts], np.int64)
+            x, visible = to_device(device, batch, batch != PAD)
+            right += int((model(x, visible).argmax(1).cpu().numpy() == labels[chosen]).sum())
+    return right / len(labels)
+
+
+class Record:
+    """The best averaged weights so far, in a form run_phase can save."""
+
+    def __init__(self):
+        self.kept = {"accuracy": 0.0, "step": 0, "weights": None}
+
+    def state_dict(self):
+        return self.kept
+
+    def load_state_dict(self, kept):
+        self.kept = kept
+
+
+def finetune(model, corpora, preset, seed, path, device):
+    settings = preset["finetune"]
+    order = phrase_order(corpora["sst"], settings["full"])
+    optimizer = make_optimizer([model], settings)
+    average, record = copy.deepcopy(model), Record()
+
+    def train_step(step):
+        rng = step_rng(seed, 2, step)
+        long = rng.random() < settings["reviews"]
+        if long:
+            length = int(rng.choice([64, 128, 256]))
+            rows, labels = draw_windows(corpora["reviews"], length, settings["tokens"], rng, 1.0)
+        else:
+            rows, labels = draw_phrases(corpora, order, settings["tokens"], rng)
+        x, visible, y = to_device(device, mask_noise(rows, rng), hide_keys(rows, rng), labels)
+        with autocast(device):
+            summary = model.summary(model.bert(x, visible, settings["dropout"], rng))
+            logits = model.classifier(torch.tanh(summary))
+        loss = F.cross_entropy(logits.float(), y)
+        update(loss + POOL_PENALTY * summary.float().square().mean(), step, settings, optimizer,
+               list(model.parameters()))
+        decay = min(settings["average"], (step + 1) / (step + 10))
+        with torch.no_grad():
+            for mean, now in zip(average.parameters(), model.parameters()):
+                mean.lerp_(now, 1 - decay)
+        return {"review loss" if long else "loss": loss.item()}
+
+    def on_check(step):
+        now = accuracy(average, corpora["dev"], device)
+        log(f"phase 2, step {step}: dev accuracy {now:.4f}")
+        if now > record.kept["accuracy"]:
+            weights = {k: v.cpu().clone() for k, v in average.state_dict().items()}
+            record.kept = {"accuracy": now, "step": step, "weights": weights}
+
+    state = {"model": model, "optimizer": optimizer, "average": average, "record": record}
+    seconds = run_phase("phase 2", path, settings, state, train_step, on_check)
+    model.load_state_dict(record.kept["weights"])
+    return record.kept, seconds

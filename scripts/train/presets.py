@@ -1,0 +1,66 @@
+"""The two recipes. Everything that changes the numbers stands here."""
+
+CPU = {
+    "vocabulary": 8000,
+    "channels": 128,
+    "layers": 6,
+    "width": 512,
+    "positions": 256,
+    "svd": True,
+    "prose": False,
+    # Phase 1: tokens per step, steps, and window lengths with their shares.
+    "pretrain": {
+        "tokens": 2048, "steps": 2000, "lr": 1e-3, "warmup": 200, "dropout": 0.0, "decay": 0.01,
+        "windows": {40: 0.6, 64: 0.25, 128: 0.1, 256: 0.05}, "phrases": 0.35,
+    },
+    # Phase 2.
+    "finetune": {
+        "tokens": 1536, "steps": 3000, "lr": 6e-4, "warmup": 150, "dropout": 0.1, "decay": 0.01,
+        "average": 0.998, "check": 200, "reviews": 0.1, "full": 20,
+    },
+}
+
+GPU = {
+    **CPU,
+    "channels": 256,
+    "width": 1024,
+    "prose": True,
+    "pretrain": {
+        "tokens": 65536, "steps": 15300, "lr": 1e-3, "warmup": 800, "dropout": 0.0, "decay": 0.01,
+        "windows": {128: 0.9, 256: 0.1}, "phrases": 0.03,
+    },
+    "finetune": {
+        "tokens": 1536, "steps": 4000, "lr": 1e-4, "warmup": 300, "dropout": 0.1, "decay": 0.01,
+        "average": 0.998, "check": 200, "reviews": 0.1, "full": 20,
+    },
+}
+
+PRESETS = {"cpu": CPU, "gpu": GPU}
+
+
+def bert_config(preset):
+    """config.json of the model, as Hugging Face writes it."""
+    return {
+        "architectures": ["BertForSequenceClassification"],
+        "attention_probs_dropout_prob": 0.1,
+        "classifier_dropout": None,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "hidden_size": preset["channels"],
+        "id2label": {"0": "negative", "1": "positive"},
+        "initializer_range": 0.02,
+        "intermediate_size": preset["width"],
+        "label2id": {"negative": 0, "positive": 1},
+        "layer_norm_eps": 1e-12,
+        "max_position_embeddings": preset["positions"],
+        "model_type": "bert",
+        "num_attention_heads": preset["channels"] // 32,
+        "num_hidden_layers": preset["layers"],
+        "pad_token_id": 0,
+        "position_embedding_type": "absolute",
+        "problem_type": "single_label_classification",
+        "torch_dtype": "float16",
+        "type_vocab_size": 2,
+        "use_cache": False,
+        "vocab_size": preset["vocabulary"],
+    }

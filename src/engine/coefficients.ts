@@ -1,0 +1,77 @@
+// The coefficients under way in a backward pass: one tensor (P*R, C) per node that has received any, summed as they
+// arrive. Sums are shared, not copied: a residual connection hands the same tensor to both its terms.
+import type { Backend } from "../backend/backend.ts";
+import type { Tensor } from "../tensor.ts";
+
+export class Coefficients {
+  readonly #backend: Backend;
+  readonly #held = new Map<number, Tensor>();
+  readonly #holders = new Map<Tensor, number>();
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  /** The coefficient of node `id` so far; it leaves the ledger and is the caller's to `release`. */
+  take(id: number): Tensor | undefined {
+    const tensor = this.#held.get(id);
+    this.#held.delete(id);
+    return tensor;
+  }
+
+  /** Adds `tensor` to the coefficient of node `id`. It may be one that others hold too. */
+  give(id: number, tensor: Tensor): void {
+    if (this.#held.has(id)) {
+      this.accumulate(id, tensor.rows, tensor.columns, (out, start) => {
+        if (start) this.#backend.add(out, start, tensor);
+      });
+      this.#free(tensor);
+    } else {
+      this.#hold(id, tensor);
+    }
+  }
+
+  /** Lets `write` put a new share of node `id` into `out`, on top of `start` where there is one already. */
+  accumulate(
+    id: number,
+    rows: number,
+    columns: number,
+    write: (out: Tensor, start: Tensor | undefined) => void,
+  ): void {
+    const start = this.#held.get(id);
+    if (start !== undefined && this.#holders.get(start) === 1) {
+      write(start, start);
+      return;
+    }
+    const out = this.#backend.allocate(rows, columns);
+    this.#held.delete(id);
+    this.#hold(id, out);
+    write(out, start);
+    if (start !== undefined) this.release(start);
+  }
+
+  /** Ends the caller's hold on a tensor of `take`. */
+  release(tensor: Tensor): void {
+    const holders = (this.#holders.get(tensor) ?? 1) - 1;
+    if (holders > 0) this.#holders.set(tensor, holders);
+    else this.#holders.delete(tensor);
+    this.#free(tensor);
+  }
+
+  /** Frees whatever is still held, after an error or at the end. */
+  releaseAll(): void {
+    for (const id of [...this.#held.keys()]) {
+      const tensor = this.take(id);
+      if (tensor !== undefined) this.release(tensor);
+    }
+  }
+
+  #hold(id: number, tensor: Tensor): void {
+    this.#held.set(id, tensor);
+    this.#holders.set(tensor, (this.#holders.get(tensor) ?? 0) + 1);
+  }
+
+  #free(tensor: Tensor): void {
+    if (!this.#holders.has(tensor)) this.#backend.free(tensor);
+  }
+}

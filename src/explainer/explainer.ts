@@ -1,0 +1,112 @@
+// A loaded model, ready to explain: what a library user imports. Knows no HTTP and no platform.
+import type { Backend } from "../backend/backend.ts";
+import type { Thresholds } from "../comparison/levels.ts";
+import type { Explanation, Prediction } from "../contract/answer.ts";
+import {
+  explainRequest,
+  type ExplainRequest,
+  type ExplainRequestInput,
+  type MethodName,
+  methodNames,
+} from "../contract/request.ts";
+import type { Network } from "../engine/tape.ts";
+import { type ByteSource } from "../loading/byte-source.ts";
+import { openCheckpoint } from "../loading/checkpoint.ts";
+import { loadWeights, type LoadProgress, type PlannedWeight } from "../loading/weights.ts";
+import type { Model, ModelConfig } from "../model/family.ts";
+import { familyOf } from "../model/registry.ts";
+import { createTokenizer } from "../tokenizer/tokenizer.ts";
+import type { Context } from "./context.ts";
+import type { ExplainEvent } from "./events.ts";
+import { type ExplainOptions, explainEvents, predict } from "./explain.ts";
+import { RequestError } from "./request-error.ts";
+
+export interface ExplainerOptions {
+  /** Name under which the model is served. */
+  readonly name: string;
+  /** A Hugging Face folder: config.json, tokenizer.json, model.safetensors. */
+  readonly source: ByteSource;
+  readonly backend: Backend;
+  /** A backend that counts memory and computes nothing, and the bytes the real one may use. */
+  readonly memory?: { readonly dry: Backend; readonly limitBytes: number } | undefined;
+  /** Longest sequence accepted; the model's own limit holds as well. */
+  readonly maximumTokens?: number | undefined;
+  /** Methods that may be asked for. Default: all. */
+  readonly methods?: readonly MethodName[] | undefined;
+  readonly thresholds?: Partial<Thresholds> | undefined;
+  /** Called while weights are read. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+export interface Explainer {
+  readonly name: string;
+  readonly revision: string;
+  readonly config: ModelConfig;
+  readonly methods: readonly MethodName[];
+  readonly removals: readonly string[];
+  readonly maximumTokens: number;
+  readonly backend: Backend;
+  explain(request: ExplainRequestInput, options?: ExplainOptions): Promise<Explanation>;
+  events(request: ExplainRequestInput, options?: ExplainOptions): AsyncGenerator<ExplainEvent>;
+  predict(input: Pick<ExplainRequestInput, "text" | "text_pair" | "ids">): Promise<Prediction[]>;
+}
+
+/**
+ * Loads a checkpoint into a backend. Throws `CheckpointError` for files that are missing or torn and `ConfigError` for a
+ * model that is not supported; the backend is then half filled and is to be dropped.
+ */
+export async function createExplainer(options: ExplainerOptions): Promise<Explainer> {
+  const { name, source, backend, memory, methods = methodNames, thresholds = {} } = options;
+  const checkpoint = await openCheckpoint(source);
+  const family = familyOf(checkpoint.config);
+  const model = family.build(family.configure(checkpoint.config));
+  const { tokenizerJson, tokenizerConfig } = checkpoint;
+  const tokenizer = tokenizerJson && createTokenizer(tokenizerJson, tokenizerConfig ?? {});
+  const { weights, revision } = await loadWeights(checkpoint, model.weights, backend, options);
+
+  const context: Context = {
+    name,
+    revision,
+    model,
+    network: { backend, graph: model.graph, weights },
+    tokenizer,
+    maximumTokens: Math.min(options.maximumTokens ?? Infinity, model.config.maximumTokens),
+    methods,
+    thresholds,
+    dry: memory && { network: dryNetwork(memory.dry, model), limitBytes: memory.limitBytes },
+  };
+  const events = (request: ExplainRequestInput, explainOptions?: ExplainOptions) =>
+    explainEvents(context, parse(request), explainOptions);
+  return {
+    name,
+    revision,
+    config: model.config,
+    methods,
+    removals: ["attention", ...(tokenizer?.maskId === undefined ? [] : ["mask"]), "zero", "delete", "replace"],
+    maximumTokens: context.maximumTokens,
+    backend,
+    events,
+    async explain(request, explainOptions) {
+      for await (const event of events(request, explainOptions)) {
+        if (event.type === "done") return event.data;
+      }
+      throw new Error("explainer: the events ended without an answer");
+    },
+    predict: (input) => predict(context, parse(input)),
+  };
+}
+
+/** Throws `RequestError` naming every field that is wrong. */
+export function parse(request: unknown): ExplainRequest {
+  const result = explainRequest.safeParse(request);
+  if (result.success) return result.data;
+  throw new RequestError(
+    ...result.error.issues.map(({ path, message }) => ({ path: path.join("."), message })),
+  );
+}
+
+function dryNetwork(backend: Backend, { graph, weights }: Model): Network {
+  const allocate = ({ name, rows, columns }: PlannedWeight) =>
+    [name, backend.weight(rows, columns)] as const;
+  return { backend, graph, weights: new Map(weights.map(allocate)) };
+}
