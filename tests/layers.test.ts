@@ -28,6 +28,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "engine",
     "attribution",
   ],
+  lab: ["contract", "explainer"],
   api: ["contract", "backend", "loading", "model", "explainer"],
 };
 

@@ -16,7 +16,7 @@ import { openCheckpoint } from "../src/loading/checkpoint.ts";
 import { FileMissing, WeightsMismatch, WeightsMissing } from "../src/loading/checkpoint-error.ts";
 import { parseHeader } from "../src/loading/safetensors-header.ts";
 import { loadWeights, type PlannedWeight } from "../src/loading/weights.ts";
-import { folderSource } from "../src/node-files.ts";
+import { folderSource } from "../src/node.ts";
 import {
   CONFIG,
   INDEX,

@@ -146,6 +146,32 @@ describe("streams", () => {
     }
   });
 
+  test("a stream of bytes, read into one buffer again and again, gives the same", async () => {
+    const file = writeSafetensors({ a: f32([90_000], ramp(90_000)) }, { pad: 3 });
+    const plan = planOf({ a: [90_000] });
+    const source: ByteSource = {
+      name: "bytes",
+      async open(path) {
+        if (path !== SINGLE) throw new FileMissing(path, "bytes");
+        let at = 0;
+        return new ReadableStream({
+          type: "bytes",
+          pull(controller) {
+            if (at === file.length) {
+              controller.close();
+              controller.byobRequest?.respond(0);
+              return;
+            }
+            const end = Math.min(2 * at + 1, file.length);
+            controller.enqueue(file.slice(at, end));
+            at = end;
+          },
+        });
+      },
+    };
+    expect(await load(source, plan)).toEqual(await loadFile(file, plan));
+  });
+
   test("the revision is the documented hash, over pieces of 1 MiB", async () => {
     const file = writeSafetensors({ a: f32([700_000], ramp(700_000)) }, { pad: 1 });
     const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();

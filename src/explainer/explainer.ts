@@ -11,6 +11,7 @@ import {
 } from "../contract/request.ts";
 import type { Network } from "../engine/tape.ts";
 import { type ByteSource } from "../loading/byte-source.ts";
+import { CheckpointError } from "../loading/checkpoint-error.ts";
 import { openCheckpoint } from "../loading/checkpoint.ts";
 import { loadWeights, type LoadProgress, type PlannedWeight } from "../loading/weights.ts";
 import type { Model, ModelConfig } from "../model/family.ts";
@@ -40,6 +41,7 @@ export interface ExplainerOptions {
 
 export interface Explainer {
   readonly name: string;
+  /** Hash of the weights, the config and the tokenizer. */
   readonly revision: string;
   readonly config: ModelConfig;
   readonly methods: readonly MethodName[];
@@ -62,7 +64,10 @@ export async function createExplainer(options: ExplainerOptions): Promise<Explai
   const model = family.build(family.configure(checkpoint.config));
   const { tokenizerJson, tokenizerConfig } = checkpoint;
   const tokenizer = tokenizerJson && createTokenizer(tokenizerJson, tokenizerConfig ?? {});
-  const { weights, revision } = await loadWeights(checkpoint, model.weights, backend, options);
+  checkVocabulary(tokenizer?.vocabularySize ?? 0, model.config.vocabulary);
+  const hashed = [checkpoint.configText, tokenizerJson, tokenizerConfig].map((part) => part ?? null);
+  const described = { source, configText: JSON.stringify(hashed) };
+  const { weights, revision } = await loadWeights(described, model.weights, backend, options);
 
   const context: Context = {
     name,
@@ -103,6 +108,12 @@ export function parse(request: unknown): ExplainRequest {
   throw new RequestError(
     ...result.error.issues.map(({ path, message }) => ({ path: path.join("."), message })),
   );
+}
+
+function checkVocabulary(tokens: number, embeddings: number): void {
+  if (tokens <= embeddings) return;
+  const sizes = `has ids up to ${tokens - 1}, the model embeds 0 to ${embeddings - 1}`;
+  throw new CheckpointError("tokenizer.json", `tokenizer.json: ${sizes}`);
 }
 
 function dryNetwork(backend: Backend, { graph, weights }: Model): Network {

@@ -82,7 +82,7 @@ function fromIds(request: ExplainRequest, { model, tokenizer }: InputOptions): T
     ...outOfRange("type_ids", types, Math.max(tokenTypes, 1)),
   ];
   if (problems.length > 0) throw new RequestError(...problems);
-  const described = tokenizer?.describe(ids, types).tokens;
+  const described = tokenizer && describe(tokenizer, ids, types);
   return ids.map(
     (id, token) =>
       described?.[token] ?? {
@@ -96,6 +96,17 @@ function fromIds(request: ExplainRequest, { model, tokenizer }: InputOptions): T
         sequence: null,
       },
   );
+}
+
+function describe(tokenizer: Tokenizer, ids: readonly number[], types: readonly number[]) {
+  try {
+    return tokenizer.describe(ids, types).tokens;
+  } catch (cause) {
+    throw new RequestError({
+      path: "ids",
+      message: `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+    });
+  }
 }
 
 function outOfRange(path: string, values: readonly number[], limit: number) {

@@ -1,5 +1,5 @@
 // Where the bytes of a checkpoint come from: the only input and output that loading knows.
-// Knows no file format, no platform binding and no file system (see node-files.ts for that one).
+// Knows no file format, no platform binding and no file system (see ../node.ts for that one).
 import { byteReader } from "./byte-reader.ts";
 import { CheckpointError, FileMissing } from "./checkpoint-error.ts";
 
@@ -74,7 +74,7 @@ export function fetchSource(
 /** A whole file as text. Throws `FileMissing`, or `CheckpointError` where it is not UTF-8. */
 export async function readText(source: ByteSource, path: string): Promise<string> {
   const reader = byteReader(path, await source.open(path));
-  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
   const parts: string[] = [];
   try {
     for (;;) {

@@ -18,7 +18,7 @@ const PIECE_BYTES = 1024 * 1024;
  * files in the order given.
  */
 export function revisionHash(): RevisionHash {
-  if (globalThis.crypto?.subtle === undefined) {
+  if (crypto.subtle === undefined) {
     throw new Error("revision: crypto.subtle is absent; a page needs https or localhost");
   }
   const digests: ArrayBuffer[] = [];

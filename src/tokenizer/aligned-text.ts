@@ -79,7 +79,7 @@ export function rewrite(aligned: AlignedText, edits: readonly Edit[]): AlignedTe
     if (edit.text === aligned.text.slice(edit.from, edit.to)) continue;
     const first = Math.min(edit.from, length - 1);
     const span =
-      length === 0 ? { start: 0, end: 0 } : spanOf(aligned, first, Math.max(edit.to, first + 1));
+      length === 0 ? aligned.origin : spanOf(aligned, first, Math.max(edit.to, first + 1));
     text += edit.text;
     for (let unit = 0; unit < edit.text.length; unit++) {
       starts.push(span.start);
