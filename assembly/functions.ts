@@ -16,19 +16,20 @@ const EXP = memory.data<f32>([
 
 /**
  * exp(x) for x <= 0; exactly 0 below -64, so that no product of it with a sane number is denormal (a softmax full
- * of denormals runs four times slower).
+ * of denormals runs four times slower). Largest error, 4e6 points in [-64, 0]: 8.5e-8 relative, 5.1e-8 absolute.
  */
 export function exponential(x: v128): v128 {
   const t = f32x4.pmax(x, v128.load32_splat(EXP));
-  const magic = v128.load32_splat(EXP, 4);
-  const shifted = madd(t, v128.load32_splat(EXP, 8), magic);
+  const magic = v128.load32_splat(EXP + 4);
+  const shifted = madd(t, v128.load32_splat(EXP + 8), magic);
   const n = f32x4.sub(shifted, magic);
-  const r = madd(n, v128.load32_splat(EXP, 16), madd(n, v128.load32_splat(EXP, 12), t));
-  let p = madd(v128.load32_splat(EXP, 36), r, v128.load32_splat(EXP, 32));
-  p = madd(p, r, v128.load32_splat(EXP, 28));
-  p = madd(p, r, v128.load32_splat(EXP, 24));
-  p = madd(p, r, v128.load32_splat(EXP, 20));
-  p = f32x4.add(madd(p, f32x4.mul(r, r), r), v128.load32_splat(ONE));
+  const r = madd(n, v128.load32_splat(EXP + 16), madd(n, v128.load32_splat(EXP + 12), t));
+  const s = f32x4.mul(r, r);
+  const low = madd(v128.load32_splat(EXP + 24), r, v128.load32_splat(EXP + 20));
+  let p = madd(v128.load32_splat(EXP + 32), r, v128.load32_splat(EXP + 28));
+  p = madd(v128.load32_splat(EXP + 36), s, p);
+  p = madd(madd(p, s, low), s, r);
+  p = f32x4.add(p, v128.load32_splat(ONE));
   // The low bits of `shifted` are n: adding them to the exponent multiplies by 2^n.
   p = i32x4.add(p, i32x4.shl(shifted, 23));
   return v128.andnot(p, f32x4.lt(x, v128.load32_splat(EXP)));
@@ -56,34 +57,28 @@ const NORMAL = memory.data<f32>([
   1.1871714e-6, 7.284282e-5, 1.8750937e-3, 2.8568918e-2, 0.2512261,
 ]);
 
-/** Phi(x) = (1 + erf(x / sqrt 2)) / 2; exactly 0 below -5.56 and 1 above 5.56. */
+/**
+ * Phi(x) = (1 + erf(x / sqrt 2)) / 2; exactly 0 below -5.56 and 1 above 5.56. Largest error, 4e6 points in [-12, 12]:
+ * 2.1e-7 absolute (of erf: 4.1e-7).
+ */
 export function normalDistribution(x: v128): v128 {
   const bound = v128.load32_splat(NORMAL);
-  const negative = v128.load32_splat(NORMAL, 4);
+  const negative = v128.load32_splat(NORMAL + 4);
   const t = f32x4.pmin(f32x4.pmax(x, negative), bound);
   const s = f32x4.mul(t, t);
-  let p = madd(v128.load32_splat(NORMAL, 8), s, v128.load32_splat(NORMAL, 12));
-  p = madd(p, s, v128.load32_splat(NORMAL, 16));
-  p = madd(p, s, v128.load32_splat(NORMAL, 20));
-  p = madd(p, s, v128.load32_splat(NORMAL, 24));
-  p = madd(p, s, v128.load32_splat(NORMAL, 28));
-  let q = madd(v128.load32_splat(NORMAL, 32), s, v128.load32_splat(NORMAL, 36));
-  q = madd(q, s, v128.load32_splat(NORMAL, 40));
-  q = madd(q, s, v128.load32_splat(NORMAL, 44));
-  q = madd(q, s, v128.load32_splat(NORMAL, 48));
+  let p = madd(v128.load32_splat(NORMAL + 8), s, v128.load32_splat(NORMAL + 12));
+  p = madd(p, s, v128.load32_splat(NORMAL + 16));
+  p = madd(p, s, v128.load32_splat(NORMAL + 20));
+  p = madd(p, s, v128.load32_splat(NORMAL + 24));
+  p = madd(p, s, v128.load32_splat(NORMAL + 28));
+  let q = madd(v128.load32_splat(NORMAL + 32), s, v128.load32_splat(NORMAL + 36));
+  q = madd(q, s, v128.load32_splat(NORMAL + 40));
+  q = madd(q, s, v128.load32_splat(NORMAL + 44));
+  q = madd(q, s, v128.load32_splat(NORMAL + 48));
   q = madd(q, s, v128.load32_splat(ONE));
   const phi = f32x4.add(v128.load32_splat(HALF), f32x4.div(f32x4.mul(t, p), q));
   const inside = v128.andnot(phi, f32x4.lt(x, negative));
   return v128.bitselect(v128.load32_splat(ONE), inside, f32x4.gt(x, bound));
-}
-
-// 1 / sqrt(2 pi), -1/2.
-const DENSITY = memory.data<f32>([0.3989422804, -0.5]);
-
-/** exp(-x^2 / 2) / sqrt(2 pi). */
-export function normalDensity(x: v128): v128 {
-  const e = exponential(f32x4.mul(f32x4.mul(x, x), v128.load32_splat(DENSITY, 4)));
-  return f32x4.mul(v128.load32_splat(DENSITY), e);
 }
 
 // tanh(x) = x P(x^2) / Q(x^2) for |x| <= 9.02 (minimax, 2e-8 relative before rounding): the bound, its inverse, P
@@ -93,30 +88,35 @@ const TANH = memory.data<f32>([
   2.5870865e-2, 0.4671299,
 ]);
 
-/** tanh(x) / x, exactly 1 at 0: the quotient of the two polynomials is this ratio already. */
+/**
+ * tanh(x) / x, exactly 1 at 0: the quotient of the two polynomials is this ratio already. Largest error, 4e6 points in
+ * [-12, 12]: 1.7e-7 absolute; of x times it, tanh(x): 3.5e-7.
+ */
 export function hyperbolicRatio(x: v128): v128 {
   const size = magnitude(x);
   const t = f32x4.pmin(size, v128.load32_splat(TANH));
   const s = f32x4.mul(t, t);
-  let p = madd(v128.load32_splat(TANH, 8), s, v128.load32_splat(TANH, 12));
-  p = madd(p, s, v128.load32_splat(TANH, 16));
-  p = madd(p, s, v128.load32_splat(TANH, 20));
+  let p = madd(v128.load32_splat(TANH + 8), s, v128.load32_splat(TANH + 12));
+  p = madd(p, s, v128.load32_splat(TANH + 16));
+  p = madd(p, s, v128.load32_splat(TANH + 20));
   p = madd(p, s, v128.load32_splat(ONE));
-  let q = madd(v128.load32_splat(TANH, 24), s, v128.load32_splat(TANH, 28));
-  q = madd(q, s, v128.load32_splat(TANH, 32));
-  q = madd(q, s, v128.load32_splat(TANH, 36));
+  let q = madd(v128.load32_splat(TANH + 24), s, v128.load32_splat(TANH + 28));
+  q = madd(q, s, v128.load32_splat(TANH + 32));
+  q = madd(q, s, v128.load32_splat(TANH + 36));
   q = madd(q, s, v128.load32_splat(ONE));
   // Past the bound tanh is 1 and the ratio falls as 1 / |x|.
   return f32x4.div(
     p,
-    f32x4.mul(q, f32x4.pmax(f32x4.mul(size, v128.load32_splat(TANH, 4)), v128.load32_splat(ONE))),
+    f32x4.mul(q, f32x4.pmax(f32x4.mul(size, v128.load32_splat(TANH + 4)), v128.load32_splat(ONE))),
   );
 }
 
-/** tanh(x), within [-1, 1]. */
-export function hyperbolicTangent(x: v128, ratio: v128): v128 {
+/** tanh(x), exactly 1 and -1 past the bound. */
+export function hyperbolicTangent(x: v128): v128 {
   const one = v128.load32_splat(ONE);
-  return f32x4.pmin(f32x4.pmax(f32x4.mul(x, ratio), f32x4.neg(one)), one);
+  const isPast = f32x4.gt(magnitude(x), v128.load32_splat(TANH));
+  const sign = v128.andnot(x, v128.load32_splat(MAGNITUDE));
+  return v128.bitselect(v128.or(one, sign), f32x4.mul(x, hyperbolicRatio(x)), isPast);
 }
 
 function magnitude(x: v128): v128 {

@@ -6,7 +6,8 @@ import { createExplainer } from "../src/explainer/explainer.ts";
 import { type Agreement, measureAgreement, type Summary } from "../src/lab/agreement.ts";
 import { parseDataset } from "../src/lab/dataset.ts";
 import { backendNames, createBackend, folderSource, type BackendName } from "../src/node.ts";
-import { progress } from "./progress.ts";
+import { padTo } from "./explain/grid.ts";
+import { createProgress } from "./progress.ts";
 
 const count = (value: string) => {
   const parsed = Number(value);
@@ -16,8 +17,13 @@ const count = (value: string) => {
 const list = (value: string) => value.split(",").map((each) => each.trim());
 
 const program = new Command("npm run lab --")
-  .description("Explains every text of a file and prints how far each method agrees with leave-one-out.")
-  .requiredOption("--data <file>", ".tsv with a column sentence or text, or .jsonl with text; label is optional")
+  .description(
+    "Explains every text of a file and prints how far each method agrees with leave-one-out.",
+  )
+  .requiredOption(
+    "--data <file>",
+    ".tsv with a column sentence or text, or .jsonl with text; label is optional",
+  )
   .option("--model <name>", "a folder under public/models", "sst2")
   .option("--checkpoint <folder>", "a Hugging Face folder instead of --model")
   .option("--limit <n>", "the first n texts", count)
@@ -71,7 +77,7 @@ async function main(): Promise<void> {
     source: folderSource(folder),
     backend,
   });
-  const bar = progress("texts", examples.length);
+  const progress = createProgress({ stream: process.stderr, lines: true });
   const agreement = await measureAgreement(explainer, examples, {
     request: {
       methods: ["loo", ...(options.methods as "attnlrp"[])],
@@ -79,9 +85,9 @@ async function main(): Promise<void> {
       unit: options.unit,
     },
     seed: options.seed,
-    onProgress: bar.update,
+    onProgress: (done, total) => progress.report("texts", done, total),
   });
-  bar.stop();
+  progress.clear();
   console.log(options.json ? JSON.stringify(agreement) : tableOf(agreement));
 }
 
@@ -91,9 +97,24 @@ function tableOf({ texts, accuracy, rows, forwards }: Agreement): string {
       ? `${summary.mean.toFixed(3)} [${summary.interval.map((end) => end.toFixed(3)).join(", ")}]`
       : "not defined";
   const titles = ["method", "spearman", "pearson", "kendall"];
-  const lines = [titles, ...rows.map(({ method, spearman, pearson, kendall }) => [method, cell(spearman), cell(pearson), cell(kendall)])];
-  const widths = titles.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
-  const body = lines.map((line) => line.map((text, column) => text.padEnd(widths[column] ?? 0)).join("  ").trimEnd());
+  const lines = [
+    titles,
+    ...rows.map(({ method, spearman, pearson, kendall }) => [
+      method,
+      cell(spearman),
+      cell(pearson),
+      cell(kendall),
+    ]),
+  ];
+  const widths = titles.map((_, column) =>
+    Math.max(...lines.map((line) => line[column]?.length ?? 0)),
+  );
+  const body = lines.map((line) =>
+    line
+      .map((text, column) => padTo(text, widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
   const scored = rows.map(({ spearman }) => spearman?.texts ?? 0);
   return [
     `Agreement with leave-one-out (${options.removal}) per text, mean over texts with 95 % bootstrap interval`,

@@ -31,11 +31,14 @@ export type BackendName = (typeof backendNames)[number];
 /** "wasm" takes the relaxed-SIMD build where the engine has it. Throws where build/ has no kernels yet. */
 export async function createBackend(name: BackendName): Promise<Backend> {
   if (name === "reference") return createReferenceBackend();
-  const build = name === "wasm" ? (supportsRelaxedSimd() ? "wasm-relaxed-simd" : "wasm-simd") : name;
+  const build =
+    name === "wasm" ? (supportsRelaxedSimd() ? "wasm-relaxed-simd" : "wasm-simd") : name;
   return createWasmBackend(await compileKernels(build), { name: build });
 }
 
-async function compileKernels(build: "wasm-simd" | "wasm-relaxed-simd"): Promise<WebAssembly.Module> {
+async function compileKernels(
+  build: "wasm-simd" | "wasm-relaxed-simd",
+): Promise<WebAssembly.Module> {
   const file = build.replace("wasm", "kernels").replace("-", ".");
   const path = fileURLToPath(new URL(`../build/${file}.wasm`, import.meta.url));
   const bytes = await readFile(path).catch((cause: unknown) => {

@@ -10,8 +10,11 @@ import { linearTests } from "./suite/linear.ts";
 import { rowTests } from "./suite/rows.ts";
 import { storageTests } from "./suite/storage.ts";
 
+// Only so that a busy machine does not end a test early.
+const patience = { timeout: 120_000 };
+
 export function backendSuite(given: readonly BackendUnderTest[]): void {
-  describe.each(given)("backend $name", ({ name, make }) => {
+  describe.each(given)("backend $name", patience, ({ name, make }) => {
     describe("storage", () => storageTests(make, name));
     describe("same bits", () => bitTests(make));
     describe("hidden keys", () => hiddenKeyTests(make));
@@ -21,7 +24,7 @@ export function backendSuite(given: readonly BackendUnderTest[]): void {
   const judged = given.filter(({ name }) => name !== "reference");
   if (judged.length === 0) return;
   const names = judged.map(({ name }) => name);
-  describe(`against the reference: ${names.join(", ")}`, () => {
+  describe(`against the reference: ${names.join(", ")}`, patience, () => {
     const errors = createErrorTable(names);
     const backends: Backend[] = [];
     beforeAll(async () => {

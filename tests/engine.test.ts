@@ -20,13 +20,16 @@ async function load(family: string, make: (typeof backends)[number]["make"]) {
   const checkpoint = await openCheckpoint(folderSource(goldenFolder(family)));
   const kind = familyOf(checkpoint.config);
   const model = kind.build(kind.configure(checkpoint.config));
-  const backend = make();
+  const backend = await make();
   const { weights } = await loadWeights(checkpoint, model.weights, backend);
   const network: Network = { backend, graph: model.graph, weights };
   return { model, network };
 }
 
-function sequenceOf(model: Model, { input_ids, token_type_ids, attention_mask }: GoldenCase): Sequence {
+function sequenceOf(
+  model: Model,
+  { input_ids, token_type_ids, attention_mask }: GoldenCase,
+): Sequence {
   return model.sequence({
     ids: input_ids,
     types: token_type_ids ?? input_ids.map(() => 0),
@@ -80,7 +83,9 @@ for (const { name, make } of backends) {
                 const last = index === levels.length - 1;
                 // The last block runs for the read row alone: one number, the other rows are 0.
                 const scores = last
-                  ? sequence.ids.map((_, token) => (token === sequence.read ? read.get(level)?.[pass] : 0))
+                  ? sequence.ids.map((_, token) =>
+                      token === sequence.read ? read.get(level)?.[pass] : 0,
+                    )
                   : unpack(tape.batch.packed, 0, read.get(level) ?? [], pass * rows);
                 const wanted = expected[pass]?.hidden[index] ?? [];
                 errors.note(
@@ -89,13 +94,20 @@ for (const { name, make } of backends) {
                 );
               });
             });
-            const full = (await backward(tape, passes, { at: ["word"], perChannel: true })).get("word");
+            const full = (await backward(tape, passes, { at: ["word"], perChannel: true })).get(
+              "word",
+            );
             const { channels } = model.config;
             [methods.attnlrp.ln_detach, methods.cplrp.ln_detach].forEach(({ word_full }, index) => {
               if (word_full === undefined) return;
               const start = (index + 1) * tape.batch.packed.rows * channels;
-              const visible = (tape.batch.packed.kept[0] ?? []).flatMap((token) => word_full[token] ?? []);
-              const scores = Array.from({ length: visible.length }, (_, i) => full?.[start + i] ?? NaN);
+              const visible = (tape.batch.packed.kept[0] ?? []).flatMap(
+                (token) => word_full[token] ?? [],
+              );
+              const scores = Array.from(
+                { length: visible.length },
+                (_, i) => full?.[start + i] ?? NaN,
+              );
               errors.note("per channel at word", relativeError(scores, visible));
             });
           }
@@ -157,11 +169,11 @@ for (const { name, make } of backends) {
           const scores = (await backward(tape, passes, { at: ["word"] })).get("word") ?? [];
           const { packed } = tape.batch;
           return batch.map((_, b) => ({
-            logits: [...logits.slice(b * seed.length, (b + 1) * seed.length)],
+            logits: Array.from(logits.slice(b * seed.length, (b + 1) * seed.length)),
             scores: passes.map((__, pass) => unpack(packed, b, scores, pass * packed.rows)),
           }));
         });
-      const alone = [];
+      const alone: Awaited<ReturnType<typeof bits>> = [];
       for (const sequence of sequences) alone.push(...(await bits([sequence])));
       const trim = (result: (typeof alone)[number], b: number) => ({
         ...result,

@@ -10,7 +10,7 @@ describe.for(families.map((family) => ({ family })))("$family", ({ family }) => 
   for (const { name, make } of backends) {
     goldenTests(goldenOf(family), `${family} on ${name}`, async (requests) => {
       const source = folderSource(goldenFolder(family));
-      const explainer = await createExplainer({ name: family, source, backend: make() });
+      const explainer = await createExplainer({ name: family, source, backend: await make() });
       return Promise.all(requests.map((request) => explainer.explain(request)));
     });
   }

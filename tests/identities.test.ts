@@ -54,7 +54,7 @@ async function run(
   tape.release();
   const relevance = (name: string, pass: number) => {
     const rows = inputs[name]?.rows ?? 0;
-    return [...(read.get(name) ?? []).slice(pass * rows, (pass + 1) * rows)] as number[];
+    return Array.from<number>((read.get(name) ?? []).slice(pass * rows, (pass + 1) * rows));
   };
   return { output, relevance };
 }
@@ -84,17 +84,24 @@ describe.for(backends)("$name", ({ make }) => {
       { associate: "right", expected: [12, 6, 6] },
     ] as const)("associated to the $associate", async ({ associate, expected }) => {
       const graph = build(associate);
-      const { output, relevance } = await run(make(), { graph }, inputs, [attnlrp, gradient]);
+      const { output, relevance } = await run(await make(), { graph }, inputs, [attnlrp, gradient]);
       const scores = (pass: number) => Object.keys(inputs).flatMap((name) => relevance(name, pass));
       expect(output).toEqual([24]);
       expect(scores(0), "AttnLRP depends on the association").toEqual(expected);
-      expect(scores(1).map((score) => score / 3), "the true gradient does not").toEqual([8, 8, 8]);
+      expect(
+        scores(1).map((score) => score / 3),
+        "the true gradient does not",
+      ).toEqual([8, 8, 8]);
     });
 
     test("leave-one-out to zero is (24, 24, 24) in both", async () => {
       for (const associate of ["left", "right"] as const) {
         const without = Object.keys(inputs).map(async (name) => {
-          const { output } = await run(make(), { graph: build(associate) }, { ...inputs, [name]: row(0) });
+          const { output } = await run(
+            await make(),
+            { graph: build(associate) },
+            { ...inputs, [name]: row(0) },
+          );
           return 24 - (output[0] ?? NaN);
         });
         expect(await Promise.all(without)).toEqual([24, 24, 24]);
@@ -105,7 +112,8 @@ describe.for(backends)("$name", ({ make }) => {
   test("linear attention: shares 1/4, 1/4, 1/2 from the left and 1/2, 1/4, 1/4 from the right", async () => {
     const path = new URL("golden/linear_attention.json", import.meta.url);
     const { linear_attention: golden } = JSON.parse(readFileSync(path, "utf8"));
-    const transpose = (rows: number[][]) => (rows[0] ?? []).map((_, j) => rows.map((each) => each[j] ?? 0));
+    const transpose = (rows: number[][]) =>
+      (rows[0] ?? []).map((_, j) => rows.map((each) => each[j] ?? 0));
     const weights = {
       // Golden values use X W, a linear layer here is x W^T.
       q: matrix(transpose(golden.Wq)),
@@ -114,7 +122,10 @@ describe.for(backends)("$name", ({ make }) => {
       u: row(...golden.u),
     };
     const x = matrix(golden.X);
-    for (const [name, left] of [["left_QKt_V", true], ["right_Q_KtV", false]] as const) {
+    for (const [name, left] of [
+      ["left_QKt_V", true],
+      ["right_Q_KtV", false],
+    ] as const) {
       const graph = new GraphBuilder();
       const input = graph.input("x", x.rows, x.columns);
       const [q, k, v] = ["q", "k", "v"].map((weight) => graph.linear(input, weight, 6)) as [
@@ -127,7 +138,9 @@ describe.for(backends)("$name", ({ make }) => {
         : graph.matmul(q, graph.matmul(k, v, { transposeA: true }));
       const built = { graph: graph.build(graph.linear(o, "u", 1)), weights };
       const seedRow = golden.row as number;
-      const { output, relevance } = await run(make(), built, { x }, [attnlrp, gradient], { seedRow });
+      const { output, relevance } = await run(await make(), built, { x }, [attnlrp, gradient], {
+        seedRow,
+      });
       const { y, R_X_token: expected } = golden[name] as { y: number; R_X_token: number[] };
       expect((output[seedRow] ?? NaN) / y).toBeCloseTo(1, 5);
       const scale = Math.max(...expected.map(Math.abs));
@@ -148,7 +161,11 @@ describe.for(backends)("$name", ({ make }) => {
       [0.125, 3, -1],
     ]);
     const weights = {
-      a: matrix([[1, -2, 0.5], [0.25, 1, 1], [-1, 0.5, 2]]),
+      a: matrix([
+        [1, -2, 0.5],
+        [0.25, 1, 1],
+        [-1, 0.5, 2],
+      ]),
       b: row(1, -0.5, 0.75),
     };
     const graph = new GraphBuilder();
@@ -162,10 +179,10 @@ describe.for(backends)("$name", ({ make }) => {
       rules: { linear: { epsilon: 0 }, product: { left: 0, right: 1 } },
     };
     const inputs = { x, pool: row(0.4, 0.3, 0.2, 0.1) };
-    const { output, relevance } = await run(make(), built, inputs, [linear]);
+    const { output, relevance } = await run(await make(), built, inputs, [linear]);
     for (let token = 0; token < x.rows; token++) {
       const values = x.values.map((value, i) => (Math.floor(i / x.columns) === token ? 0 : value));
-      const without = await run(make(), built, { ...inputs, x: { ...x, values } });
+      const without = await run(await make(), built, { ...inputs, x: { ...x, values } });
       const loo = (output[0] ?? NaN) - (without.output[0] ?? NaN);
       expect(relevance("x", 0)[token]).toBeCloseTo(loo, 5);
     }
@@ -176,8 +193,8 @@ describe.for(backends)("$name", ({ make }) => {
     const product = graph.multiply(graph.input("a", 1, 1), graph.input("b", 1, 1));
     const bare: Composite = { name: "bare", rules: {} };
     const inputs = { a: row(2), b: row(3) };
-    await expect(run(make(), { graph: graph.build(product) }, inputs, [bare])).rejects.toThrow(
-      "relevance: bare has no rule for product",
-    );
+    await expect(
+      run(await make(), { graph: graph.build(product) }, inputs, [bare]),
+    ).rejects.toThrow("relevance: bare has no rule for product");
   });
 });

@@ -2,7 +2,8 @@
 import { expect } from "vitest";
 import { memorySource, type ByteSource } from "../src/loading/byte-source.ts";
 import { CheckpointError } from "../src/loading/checkpoint-error.ts";
-import { loadWeights, type PlannedWeight } from "../src/loading/weights.ts";
+import type { PlannedWeight } from "../src/loading/plan.ts";
+import { loadWeights } from "../src/loading/weights.ts";
 import type { Tensor } from "../src/tensor.ts";
 
 export const CONFIG = '{"model_type":"bert"}';

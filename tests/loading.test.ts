@@ -15,7 +15,8 @@ import {
 import { openCheckpoint } from "../src/loading/checkpoint.ts";
 import { FileMissing, WeightsMismatch, WeightsMissing } from "../src/loading/checkpoint-error.ts";
 import { parseHeader } from "../src/loading/safetensors-header.ts";
-import { loadWeights, type PlannedWeight } from "../src/loading/weights.ts";
+import type { PlannedWeight } from "../src/loading/plan.ts";
+import { loadWeights } from "../src/loading/weights.ts";
 import { folderSource } from "../src/node.ts";
 import {
   CONFIG,

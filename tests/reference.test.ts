@@ -311,15 +311,17 @@ describe("pullbacks against finite differences", () => {
       const picked = empty(2, C);
       backend.select(picked, floats(x, R, C), integers([3, 1]));
       expect([...(await backend.read(picked))]).toEqual([...x.slice(9, 12), ...x.slice(3, 6)]);
-      const back = empty(R, C);
-      backend.selectPullback(back, picked, integers([3, 1]), 1);
+      const back = empty(2 * R, C);
+      backend.selectPullback(
+        back,
+        floats([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], 4, C),
+        integers([3, 1]),
+        2,
+      );
       const zeros = [0, 0, 0];
-      expect(rows(await backend.read(back), C)).toEqual([
-        zeros,
-        Array.from(x.slice(3, 6)),
-        zeros,
-        Array.from(x.slice(9, 12)),
-      ]);
+      const first = [zeros, [4, 5, 6], zeros, [1, 2, 3]];
+      const second = [zeros, [10, 11, 12], zeros, [7, 8, 9]];
+      expect(rows(await backend.read(back), C)).toEqual([...first, ...second]);
 
       const looked = empty(3, C);
       backend.lookup(looked, floats(x, R, C), integers([2, 0, 2]), floats([1, 0, -2], 3, 1));
@@ -330,9 +332,9 @@ describe("pullbacks against finite differences", () => {
         0,
       );
 
-      const sums = empty(R, 1);
-      backend.relevance(sums, floats(c, R, C), floats(x, R, C));
-      const sum = rows(c, C).map((row, r) => dot(row, rows(x, C)[r]!));
+      const sums = empty(2 * R, 1);
+      backend.relevance(sums, floats([...c, ...y], 2 * R, C), floats(x, R, C));
+      const sum = [...rows(c, C), ...rows(y, C)].map((row, n) => dot(row, rows(x, C)[n % R]!));
       expectClose(await backend.read(sums), sum, 1e-15);
     });
   });
@@ -349,17 +351,6 @@ describe("pullbacks against finite differences", () => {
 });
 
 describe("strictness", () => {
-  test("use after free, double free, freed views, weights", () => {
-    const tensor = backend.allocate(2, 2);
-    const view = backend.view(tensor, 0, 1);
-    expect(() => backend.free(view)).toThrow("free: a view is not freed");
-    backend.free(tensor);
-    expect(() => backend.free(tensor)).toThrow("was freed");
-    expect(() => backend.add(tensor, tensor, tensor)).toThrow("was freed");
-    expect(() => backend.view(view, 0, 1)).toThrow("was freed");
-    expect(() => backend.free(backend.weight(1, 1))).toThrow("free: a weight stays");
-  });
-
   test("outputs that overlap inputs, and numbers that nobody wrote", async () => {
     await run(async ({ floats, empty }) => {
       const a = floats([1, 2, 3, 4, 5, 6], 3, 2);
@@ -370,10 +361,9 @@ describe("strictness", () => {
     });
   });
 
-  test("rows outside, rows twice, rows of two sequences", async () => {
+  test("rows twice, rows of two sequences", async () => {
     await run(async ({ floats, integers, empty }) => {
       const x = floats([1, 2, 3, 4], 2, 2);
-      expect(() => backend.select(empty(1, 2), x, integers([2]))).toThrow("row 2 of 2");
       expect(() => backend.selectPullback(empty(2, 2), x, integers([1, 1]), 1)).toThrow("repeated");
       const first = { queryStart: 0, queries: 1, keyStart: 0, keys: 2 };
       const layout = (queryStart: number, keyStart: number) =>

@@ -9,14 +9,14 @@ import torch
 
 from data import encode_texts, read_sst
 from export import load
-from finetune import accuracy
+from finetune import assess
 
 
 def measure(folder, data, split):
     """(accuracy, sentences)"""
     model, encode, _ = load(folder)
     corpus = encode_texts(read_sst(data, split), encode)
-    return accuracy(model, corpus, torch.device("cpu")), len(corpus[2])
+    return assess(model, corpus, torch.device("cpu"))[0], len(corpus[2])
 
 
 def main():

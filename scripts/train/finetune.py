@@ -13,20 +13,22 @@ from text import CLS, SEP, PAD
 POOL_PENALTY = 0.01  # on the squared pooler input: tanh must not saturate
 
 
-def accuracy(model, corpus, device, rows=64):
-    """Share of right answers over a split, sentences of one length together."""
+def assess(model, corpus, device, rows=64):
+    """(share of right answers, mean cross-entropy) over a split."""
     ids, starts, labels = corpus
-    order = np.argsort(np.diff(starts), kind="stable")
-    right = 0
+    order = np.argsort(np.diff(starts), kind="stable")  # one length together: less padding
+    right, loss = 0, 0.0
     with torch.no_grad():
         for at in range(0, len(order), rows):
             chosen = order[at : at + rows]
             texts = [[CLS, *ids[starts[i] : starts[i + 1]], SEP] for i in chosen]
             width = max(map(len, texts))
             batch = np.array([t + [PAD] * (width - len(t)) for t in texts], np.int64)
-            x, visible = to_device(device, batch, batch != PAD)
-            right += int((model(x, visible).argmax(1).cpu().numpy() == labels[chosen]).sum())
-    return right / len(labels)
+            x, visible, y = to_device(device, batch, batch != PAD, labels[chosen])
+            logits = model(x, visible)
+            right += int((logits.argmax(1) == y).sum())
+            loss += float(F.cross_entropy(logits, y, reduction="sum"))
+    return right / len(labels), loss / len(labels)
 
 
 class Record:
@@ -58,7 +60,7 @@ def finetune(model, corpora, preset, seed, path, device):
             rows, labels = draw_phrases(corpora, order, settings["tokens"], rng)
         x, visible, y = to_device(device, mask_noise(rows, rng), hide_keys(rows, rng), labels)
         with autocast(device):
-            summary = model.summary(model.bert(x, visible, settings["dropout"], rng))
+            summary = model.summary(model.bert(x, visible, settings["dropout"], rng, first=True))
             logits = model.classifier(torch.tanh(summary))
         loss = F.cross_entropy(logits.float(), y)
         update(loss + POOL_PENALTY * summary.float().square().mean(), step, settings, optimizer,
@@ -70,8 +72,8 @@ def finetune(model, corpora, preset, seed, path, device):
         return {"review loss" if long else "loss": loss.item()}
 
     def on_check(step):
-        now = accuracy(average, corpora["dev"], device)
-        log(f"phase 2, step {step}: dev accuracy {now:.4f}")
+        now, loss = assess(average, corpora["dev"], device)
+        log(f"phase 2, step {step}: dev accuracy {now:.4f}, loss {loss:.4f}")
         if now > record.kept["accuracy"]:
             weights = {k: v.cpu().clone() for k, v in average.state_dict().items()}
             record.kept = {"accuracy": now, "step": step, "weights": weights}

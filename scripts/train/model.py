@@ -30,19 +30,20 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(channels, channels)
         self.value = nn.Linear(channels, channels)
 
-    def forward(self, x, bias):
+    def forward(self, x, bias, first):
         rows, length, channels = x.shape
         # One product for query, key and value: fewer and larger is faster.
         weight = torch.cat([self.query.weight, self.key.weight, self.value.weight])
         offset = torch.cat([self.query.bias, self.key.bias, self.value.bias])
         qkv = F.linear(x, weight, offset).view(rows, length, 3, -1, HEAD_SIZE)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        q = q[:, :, :1] if first else q
         if x.is_cuda and hasattr(F, "scaled_dot_product_attention"):
             out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         else:
             scores = q @ k.transpose(-1, -2) * (1 / math.sqrt(HEAD_SIZE)) + bias
             out = scores.softmax(-1) @ v
-        return out.transpose(1, 2).reshape(rows, length, channels)
+        return out.transpose(1, 2).reshape(rows, -1, channels)
 
 
 class Output(nn.Module):
@@ -77,8 +78,10 @@ class Layer(nn.Module):
         self.intermediate = Intermediate(channels, width)
         self.output = Output(width, channels)
 
-    def forward(self, x, bias, rate, rng):
-        x = self.attention.output(self.attention.self(x, bias), x, rate, rng)
+    def forward(self, x, bias, rate, rng, first):
+        """`first`: only the first token's result, the one the pooler reads."""
+        mixed = self.attention.self(x, bias, first)
+        x = self.attention.output(mixed, x[:, :1] if first else x, rate, rng)
         return self.output(F.gelu(self.intermediate.dense(x)), x, rate, rng)
 
 
@@ -118,13 +121,15 @@ class Bert(nn.Module):
         self.encoder = Encoder(config)
         self.pooler = Pooler(config["hidden_size"])
 
-    def forward(self, ids, visible, rate=0.0, rng=None):
-        """The last layer's vectors. `visible` (rows, length): keys attention may read."""
+    def forward(self, ids, visible, rate=0.0, rng=None, first=False):
+        """The last layer's vectors. `visible` (rows, length): keys attention may read;
+        `first`: of the first token only, which spares most of the last layer."""
         x = self.embeddings(ids, rate, rng)
         bias = torch.zeros(visible.shape, dtype=x.dtype, device=x.device)
         bias = bias.masked_fill(~visible, -1e9)[:, None, None, :]
-        for layer in self.encoder.layer:
-            x = layer(x, bias, rate, rng)
+        last = len(self.encoder.layer) - 1
+        for i, layer in enumerate(self.encoder.layer):
+            x = layer(x, bias, rate, rng, first and i == last)
         return x
 
 
@@ -141,7 +146,7 @@ class Classifier(nn.Module):
         return self.bert.pooler.dense(hidden[:, 0])
 
     def forward(self, ids, visible, rate=0.0, rng=None):
-        pooled = torch.tanh(self.summary(self.bert(ids, visible, rate, rng)))
+        pooled = torch.tanh(self.summary(self.bert(ids, visible, rate, rng, first=True)))
         return self.classifier(drop(pooled, rate, rng))
 
 

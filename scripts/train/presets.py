@@ -35,7 +35,16 @@ GPU = {
     },
 }
 
-PRESETS = {"cpu": CPU, "gpu": GPU}
+SMOKE = {
+    **CPU,
+    "channels": 64,
+    "layers": 2,
+    "width": 128,
+    "pretrain": {**CPU["pretrain"], "steps": 20, "warmup": 5},
+    "finetune": {**CPU["finetune"], "steps": 30, "warmup": 5, "check": 10},
+}
+
+PRESETS = {"cpu": CPU, "gpu": GPU, "smoke": SMOKE}
 
 
 def bert_config(preset):

@@ -1,5 +1,5 @@
-// A first-fit free list over a range of addresses. It hands out numbers and touches no memory: growing the memory
-// behind them, and what lies there, is the owner's business.
+// A first-fit free list over a range of addresses. It hands out numbers and touches no memory: what lies there is the
+// owner's business.
 import { OutOfMemory } from "./backend.ts";
 
 /** Every block starts and ends on a cache line. */
@@ -19,10 +19,13 @@ export interface ArenaOptions {
   readonly start?: number;
   /** The address that no block may pass. */
   readonly limit?: number;
+  /** Makes every address below `end` usable, or throws. Called before a block passes the end so far. */
+  readonly grow?: (end: number) => void;
 }
 
 export class Arena {
   readonly #limit: number;
+  readonly #grow: (end: number) => void;
   readonly #sizes = new Map<number, number>();
   /** By address; never two that touch, never one that touches `#end`. */
   #gaps: Gap[] = [];
@@ -31,9 +34,10 @@ export class Arena {
   #peak = 0;
   #reserved = 0;
 
-  constructor({ start = 0, limit = Number.MAX_SAFE_INTEGER }: ArenaOptions = {}) {
+  constructor({ start = 0, limit = Number.MAX_SAFE_INTEGER, grow = () => {} }: ArenaOptions = {}) {
     this.#end = Math.ceil(start / ALIGNMENT) * ALIGNMENT;
     this.#limit = limit;
+    this.#grow = grow;
   }
 
   /** Bytes of live blocks, without those reserved. */
@@ -56,7 +60,7 @@ export class Arena {
     return this.#end;
   }
 
-  /** Address of a block of at least `bytes` bytes. Throws `OutOfMemory`, unchanged, when it would pass the limit. */
+  /** Address of a block of at least `bytes` bytes. Throws `OutOfMemory`, changing nothing, past the limit. */
   allocate(bytes: number): number {
     const size = roundUp(bytes);
     const address = this.#takeGap(size) ?? this.#extend(size);
@@ -99,6 +103,7 @@ export class Arena {
   #extend(size: number): number {
     const address = this.#end;
     if (address + size > this.#limit) throw new OutOfMemory(address + size, this.#limit);
+    this.#grow(address + size);
     this.#end = address + size;
     return address;
   }

@@ -126,11 +126,7 @@ export interface Backend {
   /** out (N, C) = the rows `index` (N) of x (R, C). */
   select(out: Tensor, x: Tensor, index: Tensor): void;
   /** Copies to the backend which key rows each sequence's queries see; `hidden[r]` = 1 hides key row r. */
-  attentionLayout(
-    segments: readonly Segment[],
-    hidden: Uint8Array,
-    heads: number,
-  ): AttentionLayout;
+  attentionLayout(segments: readonly Segment[], hidden: Uint8Array, heads: number): AttentionLayout;
   freeLayout(layout: AttentionLayout): void;
   /**
    * out (Q, C) = softmax(scale q k^T) v per sequence and head. Hidden keys get exactly 0; a query that sees no key

@@ -37,7 +37,8 @@ function nextSize(now: number, end: Address, limit: Address): number {
 
 export function wasmMachine(module: WebAssembly.Module, limitBytes: number): Machine {
   const limit = wholePages(limitBytes);
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: Math.max(1, limit / PAGE) });
+  const bound = limit < MOST_BYTES ? { maximum: Math.max(1, limit / PAGE) } : {};
+  const memory = new WebAssembly.Memory({ initial: 1, ...bound });
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const kernels = instance.exports as unknown as Kernels;
   if (kernels.tableEnd() > FIRST_ADDRESS) {

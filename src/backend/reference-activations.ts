@@ -66,7 +66,7 @@ export const activations: Readonly<Record<Activation, ActivationFunctions>> = {
     },
   },
   relu: {
-    value: (x) => (x > 0 ? x : 0),
+    value: (x) => Math.max(0, x),
     slopes: { derivative: (x) => (x > 0 ? 1 : 0), ratio: (x) => (x > 0 ? 1 : 0) },
   },
   tanh: {

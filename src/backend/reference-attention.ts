@@ -81,27 +81,21 @@ export function attend(
   const { hidden, heads } = layout.storage as ReferenceLayout;
   const D = C / heads;
   forEachRow(layout, heads, ({ head, queryRow, keyStart, keys, start }) => {
-    const row = probabilities.subarray(start, start + keys); // A of this query
+    const A = probabilities.subarray(start, start + keys);
+    const row = (matrix: Float64Array, r: number) =>
+      matrix.subarray(r * C + head * D, r * C + (head + 1) * D);
     const seesNothing = hidden.subarray(keyStart, keyStart + keys).every((flag) => flag === 1);
-    let largest = -Infinity;
     for (let j = 0; j < keys; j++) {
-      let score = 0;
-      for (let d = head * D; d < (head + 1) * D; d++) {
-        score += q[queryRow * C + d]! * k[(keyStart + j) * C + d]!;
-      }
-      row[j] = seesNothing ? 0 : hidden[keyStart + j] === 1 ? -Infinity : scale * score;
-      largest = Math.max(largest, row[j]!);
+      const score = scale * dot(row(q, queryRow), row(k, keyStart + j));
+      A[j] = seesNothing ? 0 : hidden[keyStart + j] === 1 ? -Infinity : score;
     }
+    const largest = A.reduce((most, score) => Math.max(most, score), -Infinity);
     let sum = 0;
+    for (let j = 0; j < keys; j++) sum += A[j] = Math.exp(A[j]! - largest);
+    const context = row(out, queryRow).fill(0);
     for (let j = 0; j < keys; j++) {
-      row[j] = Math.exp(row[j]! - largest);
-      sum += row[j]!;
-    }
-    for (let j = 0; j < keys; j++) row[j]! /= sum;
-    for (let d = head * D; d < (head + 1) * D; d++) {
-      let context = 0;
-      for (let j = 0; j < keys; j++) context += row[j]! * v[(keyStart + j) * C + d]!;
-      out[queryRow * C + d] = context;
+      A[j]! /= sum;
+      addScaled(context, A[j]!, row(v, keyStart + j));
     }
   });
 }
@@ -120,46 +114,48 @@ export function attendPullback(
 ): void {
   const { hidden, heads } = layout.storage as ReferenceLayout;
   const D = C / heads;
-  for (const part of [out.query, out.key, out.value]) part?.fill(0);
+  const { query, key, value } = out;
+  for (const part of [query, key, value]) part?.fill(0);
   shares.forEach((share, pass) => {
-    const queryBase = pass * queryRows;
-    const keyBase = pass * keyRows;
     forEachRow(layout, heads, ({ head, queryRow, keyStart, keys, start }) => {
       const A = probabilities.subarray(start, start + keys);
-      const first = head * D;
-      const cO = (d: number) => c[(queryBase + queryRow) * C + first + d]!;
+      const row = (matrix: Float64Array, r: number) =>
+        matrix.subarray(r * C + head * D, r * C + (head + 1) * D);
+      const cO = row(c, pass * queryRows + queryRow);
 
       // c_V = values A^T c_O
       for (let j = 0; j < keys; j++) {
-        for (let d = 0; d < D; d++) {
-          out.value[(keyBase + keyStart + j) * C + first + d]! += share.values * A[j]! * cO(d);
-        }
+        addScaled(row(value, pass * keyRows + keyStart + j), share.values * A[j]!, cO);
       }
-      if (out.query === undefined || out.key === undefined) return;
       // A query that sees no key has constant weights: nothing passes the softmax.
-      if (hidden.subarray(keyStart, keyStart + keys).every((flag) => flag === 1)) return;
+      const seesNothing = hidden.subarray(keyStart, keyStart + keys).every((flag) => flag === 1);
+      if (query === undefined || key === undefined || seesNothing) return;
 
       // c_A = weights c_O V^T
       const cA = new Float64Array(keys);
-      for (let j = 0; j < keys; j++) {
-        for (let d = 0; d < D; d++)
-          cA[j]! += share.weights * cO(d) * v[(keyStart + j) * C + first + d]!;
-      }
-      // c_S = A (c_A - sum A c_A)
-      let mean = 0;
-      for (let j = 0; j < keys; j++) mean += A[j]! * cA[j]!;
+      for (let j = 0; j < keys; j++) cA[j] = share.weights * dot(cO, row(v, keyStart + j));
+      // c_S = A (c_A - sum A c_A), c_Q = query scale c_S K, c_K = key scale c_S^T Q
+      const mean = dot(A, cA);
+      const cQ = row(query, pass * queryRows + queryRow);
       for (let j = 0; j < keys; j++) {
         const cS = A[j]! * (cA[j]! - mean);
-        // c_Q = query scale c_S K, c_K = key scale c_S^T Q
-        for (let d = first; d < first + D; d++) {
-          const kd = k[(keyStart + j) * C + d]!;
-          const qd = q[queryRow * C + d]!;
-          out.query[(queryBase + queryRow) * C + d]! += share.query * scale * cS * kd;
-          out.key[(keyBase + keyStart + j) * C + d]! += share.key * scale * cS * qd;
-        }
+        addScaled(cQ, share.query * scale * cS, row(k, keyStart + j));
+        const cK = row(key, pass * keyRows + keyStart + j);
+        addScaled(cK, share.key * scale * cS, row(q, queryRow));
       }
     });
   });
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+/** to += factor * from */
+function addScaled(to: Float64Array, factor: number, from: Float64Array): void {
+  for (let i = 0; i < to.length; i++) to[i]! += factor * from[i]!;
 }
 
 interface AttentionRow {

@@ -34,12 +34,14 @@ export function rowOperations(storage: ReferenceStorage) {
       const left = floats("matmul a", a);
       const right = floats("matmul b", b);
       const added = bias ? floats("matmul bias", bias) : start && floats("matmul start", start);
+      // Element (m, k) of op(a) and (k, n) of op(b), as steps along each axis.
+      const [aRow, aColumn] = transposeA ? [1, M] : [K, 1];
+      const [bRow, bColumn] = transposeB ? [1, K] : [N, 1];
       for (let m = 0; m < M; m++) {
         for (let n = 0; n < N; n++) {
           let sum = 0;
           for (let k = 0; k < K; k++) {
-            const x = left[transposeA ? k * M + m : m * K + k]!;
-            sum += x * right[transposeB ? n * K + k : k * N + n]!;
+            sum += left[m * aRow + k * aColumn]! * right[k * bRow + n * bColumn]!;
           }
           to[m * N + n] = scale * sum + (added?.[bias ? n : m * N + n] ?? 0);
         }

@@ -30,26 +30,25 @@ export class WasmStorage {
 
   constructor(machine: Machine) {
     this.machine = machine;
-    this.#arena = new Arena({ start: FIRST_ADDRESS, limit: machine.limit });
+    const { limit, grow } = machine;
+    this.#arena = new Arena({ start: FIRST_ADDRESS, limit, grow });
     this.gemmScratch = this.#arena.reserve(GEMM_SCRATCH_BYTES);
-    machine.grow(this.#arena.end);
   }
 
   allocate(rows: number, columns: number): Tensor {
-    return this.#tensor(this.takeBytes(rows * columns * 4), false, rows, columns);
+    return this.#tensor(this.#arena.allocate(rows * columns * 4), false, rows, columns);
   }
 
   free(tensor: Tensor): void {
     const { address, block, isView } = this.#place(tensor);
     if (isView || block.isWeight) throw new Error(`free: a ${isView ? "view" : "weight"} stays`);
-    this.releaseBytes(address);
+    this.#arena.free(address);
     block.live = false;
   }
 
   weight(rows: number, columns: number): Tensor {
     const before = this.#arena.reserved;
     const address = this.#arena.reserve(rows * columns * 4);
-    this.machine.grow(this.#arena.end);
     this.#weightBytes += this.#arena.reserved - before;
     return this.#tensor(address, true, rows, columns);
   }
@@ -107,22 +106,6 @@ export class WasmStorage {
   /** The same, 0 for none. */
   protected atOrNone(tensor: Tensor | undefined): Address {
     return tensor === undefined ? 0 : this.at(tensor);
-  }
-
-  /** Address of `bytes` bytes that are no tensor; given back by `releaseBytes`. */
-  protected takeBytes(bytes: number): Address {
-    const address = this.#arena.allocate(bytes);
-    try {
-      this.machine.grow(this.#arena.end);
-    } catch (error) {
-      this.#arena.free(address);
-      throw error;
-    }
-    return address;
-  }
-
-  protected releaseBytes(address: Address): void {
-    this.#arena.free(address);
   }
 
   #tensor(address: Address, isWeight: boolean, rows: number, columns: number): Tensor {

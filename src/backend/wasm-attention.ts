@@ -3,14 +3,12 @@
 import { assertShape } from "../tensor.ts";
 import type { Tensor } from "../tensor.ts";
 import type { AttentionLayout, AttentionShape, Segment } from "./backend.ts";
-import type { Address } from "./kernels.ts";
 
-/** Bytes per key word; each sequence's words are filled up to whole vectors of four. */
-const WORD = 4;
 const HIDDEN = -1;
 
 export interface LayoutStorage {
-  readonly block: Address;
+  /** -1 per hidden key, 0 per visible one; each sequence's filled up with -1 to whole vectors of four. */
+  readonly words: Tensor;
   readonly sequences: readonly SequenceKeys[];
   readonly heads: number;
   /** Rows that q and k must have at least. */
@@ -21,8 +19,7 @@ export interface LayoutStorage {
 }
 
 export interface SequenceKeys {
-  /** Where its words lie: -1 hidden, 0 visible. */
-  readonly hidden: Address;
+  readonly firstWord: number;
   /** Keys not hidden. */
   readonly visible: number;
 }
@@ -49,9 +46,9 @@ export function hiddenWords(
   return { words, starts };
 }
 
-/** The layout over words that were written at `block`. */
+/** The layout, given its words as a tensor too. */
 export function makeLayout(
-  block: Address,
+  tensor: Tensor,
   { words, starts }: ReturnType<typeof hiddenWords>,
   segments: readonly Segment[],
   heads: number,
@@ -66,10 +63,10 @@ export function makeLayout(
   const sequences = segments.map(({ keys }, b) => {
     const start = starts[b] ?? 0;
     const visible = words.subarray(start, start + keys).filter((word) => word !== HIDDEN).length;
-    return { hidden: block + start * WORD, visible };
+    return { firstWord: start, visible };
   });
   const storage: LayoutStorage = {
-    block,
+    words: tensor,
     sequences,
     heads,
     queryRows: Math.max(0, ...segments.map((segment) => segment.queryStart + segment.queries)),

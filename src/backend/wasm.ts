@@ -165,13 +165,11 @@ class WasmBackend extends WasmStorage implements Backend {
     heads: number,
   ): AttentionLayout {
     const keys = hiddenWords(segments, hidden);
-    const block = this.takeBytes(keys.words.byteLength);
-    this.machine.writeIntegers(block, keys.words);
-    return makeLayout(block, keys, segments, heads);
+    return makeLayout(this.integers(keys.words), keys, segments, heads);
   }
 
   freeLayout(layout: AttentionLayout): void {
-    this.releaseBytes((layout.storage as LayoutStorage).block);
+    this.free((layout.storage as LayoutStorage).words);
   }
 
   attention(
@@ -190,17 +188,19 @@ class WasmBackend extends WasmStorage implements Backend {
       assertShape("attention probabilities", probabilities, 1, layout.probabilityCount);
     }
     const kept = this.atOrNone(probabilities);
-    const scratch = probabilities === undefined ? this.takeBytes(storage.largest * 4) : 0;
+    const [outAt, qAt, kAt, vAt] = [this.at(out), this.at(q), this.at(k), this.at(v)];
+    const words = this.at(storage.words);
+    const scratch = probabilities === undefined ? this.allocate(1, storage.largest) : undefined;
     layout.segments.forEach(({ queryStart, queries, keyStart, keys }, b) => {
-      const { hidden, visible } = sequenceOf(storage.sequences, b);
+      const { firstWord, visible } = sequenceOf(storage.sequences, b);
       this.machine.kernels.attention(
-        this.at(out) + queryStart * C * 4,
-        kept === 0 ? scratch : kept + sequenceOf(layout.probabilityStarts, b) * 4,
-        kept === 0 ? 0 : queries * keys,
-        this.at(q) + queryStart * C * 4,
-        this.at(k) + keyStart * C * 4,
-        this.at(v) + keyStart * C * 4,
-        hidden,
+        outAt + queryStart * C * 4,
+        scratch ? this.at(scratch) : kept + sequenceOf(layout.probabilityStarts, b) * 4,
+        scratch ? 0 : queries * keys,
+        qAt + queryStart * C * 4,
+        kAt + keyStart * C * 4,
+        vAt + keyStart * C * 4,
+        words + firstWord * 4,
         visible,
         queries,
         keys,
@@ -210,7 +210,7 @@ class WasmBackend extends WasmStorage implements Backend {
         this.gemmScratch,
       );
     });
-    if (scratch !== 0) this.releaseBytes(scratch);
+    if (scratch) this.free(scratch);
   }
 
   // ---- backward
@@ -322,7 +322,7 @@ class WasmBackend extends WasmStorage implements Backend {
     for (const tensor of [out.query, out.key, out.value]) {
       if (tensor !== undefined) kernels.clear(this.at(tensor), tensor.rows * C * 4);
     }
-    const scores = throughSoftmax ? this.takeBytes(storage.largest * 4) : 0;
+    const scores = throughSoftmax ? this.allocate(1, storage.largest) : undefined;
     shares.forEach(({ weights, values, query, key }, p) => {
       layout.segments.forEach(({ queryStart, queries, keyStart, keys }, b) => {
         const queryOffset = queryStart * C * 4;
@@ -347,12 +347,12 @@ class WasmBackend extends WasmStorage implements Backend {
           values,
           query * scale,
           key * scale,
-          scores,
+          this.atOrNone(scores),
           this.gemmScratch,
         );
       });
     });
-    if (scores !== 0) this.releaseBytes(scores);
+    if (scores) this.free(scores);
   }
 
   stabilise(out: Tensor, c: Tensor, z: Tensor, epsilons: readonly number[]): void {

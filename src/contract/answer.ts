@@ -29,9 +29,12 @@ export const token = z
     end: index.optional(),
     word: index.optional().meta({ description: "Counts words; absent for added special tokens." }),
     special: z.boolean(),
-    sequence: z.union([z.literal(0), z.literal(1)]).optional().meta({
-      description: "Which text the offsets are in; only for text pairs.",
-    }),
+    sequence: z
+      .union([z.literal(0), z.literal(1)])
+      .optional()
+      .meta({
+        description: "Which text the offsets are in; only for text pairs.",
+      }),
   })
   .meta({ id: "Token" });
 

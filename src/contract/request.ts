@@ -70,10 +70,7 @@ const withOptions = z.discriminatedUnion(
 export type MethodRequest = z.infer<typeof withOptions>;
 
 export const method = z
-  .preprocess(
-    (value) => (typeof value === "string" ? { method: value } : value),
-    withOptions,
-  )
+  .preprocess((value) => (typeof value === "string" ? { method: value } : value), withOptions)
   .meta({
     id: "Method",
     description: `A method's name, or an object with its options. Names: ${methodNames.join(", ")}.`,
@@ -117,36 +114,66 @@ const removals = oneOf(
   'a removal ("attention", "mask", "zero", "delete", {"replace": token or id}) or a list of up to 8',
 );
 
+/** What a text or its ids are given by, in every request. */
+const inputFields = {
+  text: z.string().min(1, "is empty").optional().meta({ description: "The text to explain." }),
+  text_pair: z
+    .string()
+    .min(1, "is empty")
+    .optional()
+    .meta({ description: "Second text, for models of text pairs." }),
+  ids: z
+    .array(index)
+    .min(1, "is empty")
+    .optional()
+    .meta({ description: "Token ids instead of a text, special tokens included." }),
+  type_ids: z.array(index).optional().meta({ description: "Token types of `ids`; default 0." }),
+  attention_mask: z
+    .array(z.union([z.literal(0), z.literal(1)], { error: "expected 0 or 1" }))
+    .optional()
+    .meta({ description: "0 marks padding among `ids`; default 1." }),
+  model: z.string().optional().meta({ description: "Default: the deployment's first model." }),
+};
+
+type InputFields = z.infer<z.ZodObject<typeof inputFields>>;
+
+/** Rules between the fields, which no single field can check. */
+function checkInput(request: InputFields, context: z.RefinementCtx): void {
+  const problem = (path: string, message: string) =>
+    context.addIssue({ code: "custom", path: [path], message });
+  const { text, ids } = request;
+  if (text === undefined && ids === undefined) problem("text", "is missing, and so is ids");
+  if (text !== undefined && ids !== undefined) problem("ids", "cannot stand beside text");
+  if (request.text_pair !== undefined && text === undefined) {
+    problem("text_pair", "needs text");
+  }
+  for (const field of ["type_ids", "attention_mask"] as const) {
+    const list = request[field];
+    if (list === undefined) continue;
+    if (ids === undefined) problem(field, "needs ids");
+    else if (list.length !== ids.length) {
+      problem(field, `has ${list.length} entries, ids has ${ids.length}`);
+    }
+  }
+}
+
+/** What is asked where a request names no methods. */
+export const defaultMethods: readonly MethodRequest[] = [
+  { method: "loo" },
+  { method: "attnlrp" },
+  { method: "cp-lrp" },
+  { method: "gradient-x-input" },
+];
+
 export const explainRequest = z
   .strictObject({
-    text: z.string().min(1, "is empty").optional().meta({ description: "The text to explain." }),
-    text_pair: z
-      .string()
-      .min(1, "is empty")
-      .optional()
-      .meta({ description: "Second text, for models of text pairs." }),
-    ids: z
-      .array(index)
-      .min(1, "is empty")
-      .optional()
-      .meta({ description: "Token ids instead of a text, special tokens included." }),
-    type_ids: z.array(index).optional().meta({ description: "Token types of `ids`; default 0." }),
-    attention_mask: z
-      .array(z.union([z.literal(0), z.literal(1)], { error: "expected 0 or 1" }))
-      .optional()
-      .meta({ description: "0 marks padding among `ids`; default 1." }),
-    model: z.string().optional().meta({ description: "Default: the deployment's first model." }),
+    ...inputFields,
     target: target.default("predicted"),
     methods: z
       .array(method)
       .min(1)
       .max(64)
-      .default([
-        { method: "loo" },
-        { method: "attnlrp" },
-        { method: "cp-lrp" },
-        { method: "gradient-x-input" },
-      ]),
+      .default([...defaultMethods]),
     removal: removals.default("attention"),
     unit: z.enum(["token", "word"]).default("token").meta({
       description: "What leave-one-out removes at a time. Scores of a word's tokens are summed.",
@@ -155,25 +182,13 @@ export const explainRequest = z
       description: "Where relevance is read: word embeddings, or the sum of all embeddings.",
     }),
   })
-  .superRefine((request, context) => {
-    const problem = (path: string, message: string) =>
-      context.addIssue({ code: "custom", path: [path], message });
-    const { text, ids } = request;
-    if (text === undefined && ids === undefined) problem("text", "is missing, and so is ids");
-    if (text !== undefined && ids !== undefined) problem("ids", "cannot stand beside text");
-    if (request.text_pair !== undefined && text === undefined) {
-      problem("text_pair", "needs text");
-    }
-    for (const field of ["type_ids", "attention_mask"] as const) {
-      const list = request[field];
-      if (list === undefined) continue;
-      if (ids === undefined) problem(field, "needs ids");
-      else if (list.length !== ids.length) {
-        problem(field, `has ${list.length} entries, ids has ${ids.length}`);
-      }
-    }
-  })
+  .superRefine(checkInput)
   .meta({ id: "ExplainRequest" });
+
+export const predictRequest = z
+  .strictObject(inputFields)
+  .superRefine(checkInput)
+  .meta({ id: "PredictRequest" });
 
 /** A validated request, with its defaults. */
 export type ExplainRequest = z.infer<typeof explainRequest>;

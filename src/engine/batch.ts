@@ -32,7 +32,7 @@ export function unpack(
   rowScores: ArrayLike<number>,
   firstRow = 0,
 ): number[] {
-  const scores = new Array<number>(packed.sequences[b]?.ids.length ?? 0).fill(0);
+  const scores = (packed.sequences[b]?.ids ?? []).map(() => 0);
   packed.kept[b]?.forEach((token, index) => {
     scores[token] = rowScores[firstRow + (packed.starts[b] ?? 0) + index] ?? 0;
   });
@@ -59,9 +59,7 @@ export function upload(backend: Backend, packed: PackedBatch): DeviceBatch {
   const gather = <T>(pick: (sequence: Sequence) => readonly T[]): T[] =>
     sequences.flatMap((sequence, b) => (kept[b] ?? []).map((token) => pick(sequence)[token] as T));
 
-  const readRows = sequences.map(
-    ({ read }, b) => (starts[b] ?? 0) + (kept[b] ?? []).indexOf(read),
-  );
+  const readRows = sequences.map(({ read }, b) => (starts[b] ?? 0) + (kept[b] ?? []).indexOf(read));
   const ids = backend.integers(gather((sequence) => sequence.ids));
   const positions = backend.integers(gather((sequence) => sequence.positions));
   const types = backend.integers(gather((sequence) => sequence.types));
@@ -75,7 +73,10 @@ export function upload(backend: Backend, packed: PackedBatch): DeviceBatch {
       )
     : undefined;
 
-  const hidden = Uint8Array.from(gather((sequence) => sequence.hidden), Number);
+  const hidden = Uint8Array.from(
+    gather((sequence) => sequence.hidden),
+    Number,
+  );
   const layouts = new Map<string, AttentionLayout>();
   const segments = (queries: "tokens" | "reads"): Segment[] =>
     sequences.map((_, b) => {
@@ -94,8 +95,7 @@ export function upload(backend: Backend, packed: PackedBatch): DeviceBatch {
       kind === "tokens" ? rows : kind === "reads" ? sequences.length : kind,
     layout(queries, heads) {
       const key = `${queries} ${heads}`;
-      const layout =
-        layouts.get(key) ?? backend.attentionLayout(segments(queries), hidden, heads);
+      const layout = layouts.get(key) ?? backend.attentionLayout(segments(queries), hidden, heads);
       layouts.set(key, layout);
       return layout;
     },

@@ -60,7 +60,7 @@ export class Coefficients {
 
   /** Frees whatever is still held, after an error or at the end. */
   releaseAll(): void {
-    for (const id of [...this.#held.keys()]) {
+    for (const id of this.#held.keys()) {
       const tensor = this.take(id);
       if (tensor !== undefined) this.release(tensor);
     }

@@ -123,7 +123,10 @@ const pullbacks: { readonly [K in Exclude<NodeKind, "input" | "lookup">]: Pullba
     const { tape } = backward;
     const products = rules(backward, "product", node);
     const [a, b] = [inputOf(tape, node, 0), inputOf(tape, node, 1)];
-    const shares = { left: products.map(({ left }) => left), right: products.map(({ right }) => right) };
+    const shares = {
+      left: products.map(({ left }) => left),
+      right: products.map(({ right }) => right),
+    };
     fresh(backward, node, 0, c.rows, c.columns, (out) =>
       tape.network.backend.multiplyPullback(out, c, b, shares.left),
     );
@@ -151,7 +154,11 @@ export function pullBack(backward: Backward, node: Node, c: Tensor): void {
 }
 
 /** The rule of every pass for ops of `kind` at `node`. */
-function rules<K extends keyof Rules>({ composites }: Backward, kind: K, { layer }: Node): Rules[K][] {
+function rules<K extends keyof Rules>(
+  { composites }: Backward,
+  kind: K,
+  { layer }: Node,
+): Rules[K][] {
   return composites.map((composite) => ruleFor(composite, kind, layer));
 }
 

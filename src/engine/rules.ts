@@ -27,7 +27,9 @@ export function ruleFor<K extends keyof Rules>(
   kind: K,
   layer: number,
 ): Rules[K] {
-  const special = composite.inLayers?.layers.has(layer) ? composite.inLayers.rules[kind] : undefined;
+  const special = composite.inLayers?.layers.has(layer)
+    ? composite.inLayers.rules[kind]
+    : undefined;
   const rule = special ?? composite.rules[kind];
   if (rule === undefined) throw new Error(`relevance: ${composite.name} has no rule for ${kind}`);
   return rule;

@@ -1,7 +1,11 @@
 // Runs the methods of one request over one text and yields attributions as they are ready.
 import { integratedGradients } from "../attribution/integrated-gradients.ts";
 import { leaveOneOut } from "../attribution/leave-one-out.ts";
-import { compositeOf, type CompositeOptions, type RelevanceMethod } from "../attribution/methods.ts";
+import {
+  compositeOf,
+  type CompositeOptions,
+  type RelevanceMethod,
+} from "../attribution/methods.ts";
 import { relevance } from "../attribution/relevance.ts";
 import { type Removal, remove } from "../attribution/removals.ts";
 import { rollout } from "../attribution/rollout.ts";
@@ -53,16 +57,13 @@ export async function gradientPathAttribution(
   { network }: Context,
   { sequence }: Input,
   { coefficients, answer }: ResolvedTarget,
-  { steps = 50, rowsPerChunk }: { readonly steps?: number | undefined; readonly rowsPerChunk: number },
+  {
+    steps = 50,
+    rowsPerChunk,
+  }: { readonly steps?: number | undefined; readonly rowsPerChunk: number },
 ): Promise<Attribution> {
   const options = { steps, rowsPerChunk };
-  const result = await integratedGradients(
-    network,
-    sequence,
-    coefficients,
-    answer.value,
-    options,
-  );
+  const result = await integratedGradients(network, sequence, coefficients, answer.value, options);
   const method = "integrated-gradients";
   const scores = finite(method, [...result.scores]);
   return { method, steps, at: "word", scores, sum: sum(scores), gap: result.completenessGap };
@@ -73,7 +74,12 @@ export async function* looAttribution(
   { network, model }: Context,
   { sequence, units }: Input,
   { coefficients, answer }: ResolvedTarget,
-  { removal, asked, rowsPerChunk, unit }: {
+  {
+    removal,
+    asked,
+    rowsPerChunk,
+    unit,
+  }: {
     readonly removal: Removal;
     readonly asked: RemovalRequest;
     readonly rowsPerChunk: number;

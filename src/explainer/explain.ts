@@ -144,8 +144,14 @@ function resolveRemovals(
   const wanted = Array.isArray(removal) ? removal : [removal];
   return wanted.map((asked) => {
     const resolved = resolveRemoval(asked, tokenizer, model.config.vocabulary);
-    if (resolved === "delete" && units.some(({ tokens }) => tokens.length === sequence.ids.length)) {
-      throw new RequestError({ path: "removal", message: "delete would leave nothing of the text" });
+    if (
+      resolved === "delete" &&
+      units.some(({ tokens }) => tokens.length === sequence.ids.length)
+    ) {
+      throw new RequestError({
+        path: "removal",
+        message: "delete would leave nothing of the text",
+      });
     }
     return { removal: resolved, asked };
   });

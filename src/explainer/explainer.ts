@@ -13,7 +13,8 @@ import type { Network } from "../engine/tape.ts";
 import { type ByteSource } from "../loading/byte-source.ts";
 import { CheckpointError } from "../loading/checkpoint-error.ts";
 import { openCheckpoint } from "../loading/checkpoint.ts";
-import { loadWeights, type LoadProgress, type PlannedWeight } from "../loading/weights.ts";
+import type { PlannedWeight } from "../loading/plan.ts";
+import { loadWeights, type LoadProgress } from "../loading/weights.ts";
 import type { Model, ModelConfig } from "../model/family.ts";
 import { familyOf } from "../model/registry.ts";
 import { createTokenizer } from "../tokenizer/tokenizer.ts";
@@ -65,7 +66,9 @@ export async function createExplainer(options: ExplainerOptions): Promise<Explai
   const { tokenizerJson, tokenizerConfig } = checkpoint;
   const tokenizer = tokenizerJson && createTokenizer(tokenizerJson, tokenizerConfig ?? {});
   checkVocabulary(tokenizer?.vocabularySize ?? 0, model.config.vocabulary);
-  const hashed = [checkpoint.configText, tokenizerJson, tokenizerConfig].map((part) => part ?? null);
+  const hashed = [checkpoint.configText, tokenizerJson, tokenizerConfig].map(
+    (part) => part ?? null,
+  );
   const described = { source, configText: JSON.stringify(hashed) };
   const { weights, revision } = await loadWeights(described, model.weights, backend, options);
 
@@ -87,7 +90,13 @@ export async function createExplainer(options: ExplainerOptions): Promise<Explai
     revision,
     config: model.config,
     methods,
-    removals: ["attention", ...(tokenizer?.maskId === undefined ? [] : ["mask"]), "zero", "delete", "replace"],
+    removals: [
+      "attention",
+      ...(tokenizer?.maskId === undefined ? [] : ["mask"]),
+      "zero",
+      "delete",
+      "replace",
+    ],
     maximumTokens: context.maximumTokens,
     backend,
     events,

@@ -28,7 +28,8 @@ export interface InputOptions {
 
 /** Throws `RequestError` for a text or ids that this model cannot take. */
 export function readInput(request: ExplainRequest, options: InputOptions): Input {
-  const records = request.text === undefined ? fromIds(request, options) : fromText(request, options);
+  const records =
+    request.text === undefined ? fromIds(request, options) : fromText(request, options);
   const { model, maximumTokens } = options;
   if (records.length > maximumTokens) {
     const field = request.text === undefined ? "ids" : "text";
@@ -135,7 +136,8 @@ function unitsOf(
   { read, hidden }: Sequence,
 ): Unit[] {
   const counts = (token: number) => !records[token]?.special && token !== read && !hidden[token];
-  if (unit === "token") return records.map((_, token) => ({ tokens: [token], scored: counts(token) }));
+  if (unit === "token")
+    return records.map((_, token) => ({ tokens: [token], scored: counts(token) }));
 
   const groups = new Map<string, number[]>();
   records.forEach(({ word }, token) => {

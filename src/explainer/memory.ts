@@ -25,7 +25,7 @@ async function replay(network: Network, sequences: readonly Sequence[], passes: 
   try {
     if (passes === 0) return;
     const outputs = network.graph.output.columns;
-    const seed = new Array<number>(sequences.length * outputs).fill(1);
+    const seed = Array.from({ length: sequences.length * outputs }, () => 1);
     // The true gradient keeps the most alive: nothing is cut off.
     const composite = compositeOf("gradient-x-input", 0);
     const all = Array.from({ length: passes }, () => ({ composite, seed }));
@@ -49,7 +49,11 @@ export async function fitRequest(
   const need = (tokens: number, count: number, copies: number) =>
     peakOf(network, () => {
       const part = cut(sequence, tokens);
-      return replay(network, new Array<Sequence>(copies).fill(part), count);
+      return replay(
+        network,
+        Array.from({ length: copies }, () => part),
+        count,
+      );
     });
 
   const length = sequence.ids.length;

@@ -17,8 +17,10 @@ export function resolveTarget(
   logits: ArrayLike<number>,
 ): ResolvedTarget {
   if (request === "predicted") return single(largest(logits), labels, logits);
-  if ("label" in request) return single(indexOf("target.label", request.label, labels), labels, logits);
-  if ("index" in request) return single(indexOf("target.index", request.index, labels), labels, logits);
+  if ("label" in request)
+    return single(indexOf("target.label", request.label, labels), labels, logits);
+  if ("index" in request)
+    return single(indexOf("target.index", request.index, labels), labels, logits);
   if ("contrast" in request) {
     const [a, b] = request.contrast.map((each, which) =>
       indexOf(`target.contrast.${which}`, each, labels),
@@ -68,7 +70,10 @@ function indexOf(path: string, wanted: string | number, labels: readonly string[
   const index = typeof wanted === "number" ? wanted : labels.indexOf(wanted);
   if (index < 0 || index >= labels.length) {
     const known = labels.map((label, each) => `${each} ${label}`).join(", ");
-    throw new RequestError({ path, message: `is ${JSON.stringify(wanted)}, the model has ${known}` });
+    throw new RequestError({
+      path,
+      message: `is ${JSON.stringify(wanted)}, the model has ${known}`,
+    });
   }
   return index;
 }

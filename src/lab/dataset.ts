@@ -25,7 +25,9 @@ function fromTsv([header = "", ...lines]: readonly string[]): Example[] {
     const cells = line.split("\t");
     const found = cells[text];
     if (cells.length !== columns.length || found === undefined) {
-      throw new Error(`dataset: line ${index + 2} has ${cells.length} columns, the header ${columns.length}`);
+      throw new Error(
+        `dataset: line ${index + 2} has ${cells.length} columns, the header ${columns.length}`,
+      );
     }
     return { text: found.trim(), label: label < 0 ? undefined : cells[label] };
   });
@@ -41,5 +43,8 @@ function fromJson(line: string, index: number): Example {
   const text = record?.text ?? record?.sentence;
   if (typeof text !== "string") throw new Error(`dataset: line ${index + 1} has no text`);
   const { label } = record;
-  return { text: text.trim(), label: label === undefined || label === null ? undefined : String(label) };
+  return {
+    text: text.trim(),
+    label: label === undefined || label === null ? undefined : String(label),
+  };
 }

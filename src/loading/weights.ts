@@ -3,23 +3,12 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { WeightsMismatch, WeightsMissing, shapeText } from "./checkpoint-error.ts";
+import { WeightsMismatch } from "./checkpoint-error.ts";
+import { checkPlan, type PlannedWeight, resolvePlan } from "./plan.ts";
 import { readSafetensors } from "./safetensors.ts";
 import type { TensorEntry } from "./safetensors-header.ts";
 import { checkPlacement, findShards, openShard } from "./shards.ts";
 import { revisionHash } from "./revision.ts";
-
-export interface PlannedWeight {
-  /** Canonical name: the key in the result. */
-  readonly name: string;
-  /** Name in the checkpoint, or several: the first that the checkpoint holds is taken. */
-  readonly tensor: string | readonly string[];
-  /** Shape in the backend; a vector of length n is (1, n). */
-  readonly rows: number;
-  readonly columns: number;
-  /** Shape that the checkpoint must have, e.g. [n] for a vector. */
-  readonly shape: readonly number[];
-}
 
 export interface LoadProgress {
   /** Weight file being read. */
@@ -90,29 +79,6 @@ export async function loadWeights(
   };
 }
 
-/** Checkpoint name -> the planned weights that it serves. Throws `WeightsMissing`. */
-function resolvePlan(
-  plan: readonly PlannedWeight[],
-  tensors: ReadonlyMap<string, unknown>,
-  where: string,
-): ReadonlyMap<string, readonly PlannedWeight[]> {
-  const wanted = new Map<string, PlannedWeight[]>();
-  const missing: PlannedWeight[] = [];
-  for (const planned of plan) {
-    const tensor = aliases(planned).find((name) => tensors.has(name));
-    if (tensor === undefined) missing.push(planned);
-    else wanted.set(tensor, [...(wanted.get(tensor) ?? []), planned]);
-  }
-  const first = missing[0];
-  if (first !== undefined) {
-    const described = missing.map(
-      (planned) => `${aliases(planned).join(" or ")} ${shapeText(planned.shape)}`,
-    );
-    throw new WeightsMissing(aliases(first)[0]!, described, where);
-  }
-  return wanted;
-}
-
 /** Names of the wanted tensors in this file. Throws `WeightsMismatch`. */
 function chooseWanted(
   file: string,
@@ -136,24 +102,4 @@ function chooseWanted(
     chosen.add(name);
   }
   return chosen;
-}
-
-function aliases({ tensor }: PlannedWeight): readonly string[] {
-  return typeof tensor === "string" ? [tensor] : tensor;
-}
-
-/** A plan that cannot be met is the family's mistake, not the checkpoint's. */
-function checkPlan(plan: readonly PlannedWeight[]): void {
-  const names = new Set<string>();
-  for (const planned of plan) {
-    const { name, rows, columns, shape } = planned;
-    if (names.has(name)) throw new Error(`plan: ${name} stands twice`);
-    names.add(name);
-    if (aliases(planned).length === 0) throw new Error(`plan: ${name} has no checkpoint name`);
-    if (shape.reduce((product, size) => product * size, 1) !== rows * columns) {
-      throw new Error(
-        `plan: ${name} with shape ${shapeText(shape)} cannot be (${rows}, ${columns})`,
-      );
-    }
-  }
 }

@@ -1,7 +1,15 @@
 // BERT with a classification head (BertForSequenceClassification): config fields, checkpoint names, formula.
 import { z } from "zod";
 import { activationOf, readFields, readLabels, requireValues, size } from "./config-fields.ts";
-import { attention, type Draft, draft, embedding, feedForward, layerNorm, linear } from "./blocks.ts";
+import {
+  attention,
+  type Draft,
+  draft,
+  embedding,
+  feedForward,
+  layerNorm,
+  linear,
+} from "./blocks.ts";
 import { ConfigError, type Family, type Model, type ModelConfig } from "./family.ts";
 import type { Node } from "./graph.ts";
 import type { Sequence, TokenInput } from "./sequence.ts";
@@ -84,7 +92,12 @@ function block(to: Draft, tokens: Node, queries: Node, layer: number, config: Mo
   const name = `layer.${layer}`;
   const { graph } = to;
   const attended = attention(to, queries, tokens, `${name}.attention`, config);
-  const h = layerNorm(to, graph.add(queries, attended), `${name}.attention.norm`, config.normEpsilon);
+  const h = layerNorm(
+    to,
+    graph.add(queries, attended),
+    `${name}.attention.norm`,
+    config.normEpsilon,
+  );
   const f = feedForward(to, h, `${name}.feedforward`, config);
   return layerNorm(to, graph.add(h, f), `${name}.feedforward.norm`, config.normEpsilon);
 }

@@ -1,7 +1,7 @@
 // Blocks that several families share, each written as its formula, together with the weights it needs.
 // A weight is declared where it is used, so a graph and its weight list cannot drift apart.
 import type { Activation } from "../backend/backend.ts";
-import type { PlannedWeight } from "../loading/weights.ts";
+import type { PlannedWeight } from "../loading/plan.ts";
 import { GraphBuilder, type Node } from "./graph.ts";
 
 /** Turns a canonical name such as "layer.0.query" into the checkpoint's names for its `suffix` ("weight", "bias"). */

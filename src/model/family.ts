@@ -1,6 +1,6 @@
 // What a model family has to say of itself. Nothing outside src/model knows a family's name.
 import type { Activation } from "../backend/backend.ts";
-import type { PlannedWeight } from "../loading/weights.ts";
+import type { PlannedWeight } from "../loading/plan.ts";
 import type { Graph } from "./graph.ts";
 import type { Sequence, TokenInput } from "./sequence.ts";
 

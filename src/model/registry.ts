@@ -18,7 +18,10 @@ export function familyOf(json: Readonly<Record<string, unknown>>): Family {
     !architectures.some((each) => family.architectures.includes(each))
   ) {
     const known = family.architectures.join(", ");
-    throw new ConfigError("architectures", `is ${JSON.stringify(architectures)}, known are ${known}`);
+    throw new ConfigError(
+      "architectures",
+      `is ${JSON.stringify(architectures)}, known are ${known}`,
+    );
   }
   return family;
 }

@@ -138,7 +138,7 @@ export function bitTests(make: BackendUnderTest["make"]): void {
         ]);
         const inputs = { q: normals(5)(R * C), k: normals(6)(R * C), v: normals(7)(R * C) };
         const given = { ...inputs, c: Float32Array.from(parts) };
-        // The third pass alone has no query and key: its zeros in company are not the point here.
+        // The third pass alone has no query and key.
         const { query, key, value } = await runAttention(scratch, packing, given, pick(shares), {
           heads: 2,
           D: 10,
@@ -204,6 +204,33 @@ export function bitTests(make: BackendUnderTest["make"]): void {
     }
   });
 
+  test("attention of one query row and of all", async () => {
+    const backend = await make();
+    const [T, heads, D] = [13, 2, 12];
+    const C = heads * D;
+    const run = (first: number, queries: number) => {
+      const packing = pack([{ queries, keys: T, hide: "some" }]);
+      const all = attentionInputs(pack([{ queries: T, keys: T }]), C, 1);
+      const part = (values: Float32Array) => values.slice(first * C, (first + queries) * C);
+      const given = { ...all, q: part(all.q), c: part(all.c) };
+      return withScratch(backend, (scratch) =>
+        runAttention(scratch, packing, given, shares.slice(0, 1), { heads, D }),
+      );
+    };
+    const whole = await run(0, T);
+    for (const [first, queries] of [
+      [0, 1],
+      [6, 1],
+      [12, 1],
+      [3, 7],
+    ] as const) {
+      const got = await run(first, queries);
+      const rows = (all: Numbers) => all.subarray(first * C, (first + queries) * C);
+      expectSameBits(got.out, rows(whole.out), `out of rows from ${first}`);
+      expectSameBits(got.query!, rows(whole.query!), `query of rows from ${first}`);
+    }
+  });
+
   test.each([1, 2, 3, 4, 5, 16])("attention with %i hidden keys appended", async (extra) => {
     const backend = await make();
     const [heads, D] = [2, 12];
@@ -249,7 +276,6 @@ export function bitTests(make: BackendUnderTest["make"]): void {
 /** Elements `start` to `start + count` of each stretch of `size`, one stretch per pass. */
 function everyPass(all: Numbers, size: number, start: number, count: number): Float64Array {
   const parts: number[] = [];
-  for (let at = 0; at < all.length; at += size)
-    parts.push(...all.subarray(at + start, at + start + count));
+  for (let at = start; at < all.length; at += size) parts.push(...all.subarray(at, at + count));
   return Float64Array.from(parts);
 }

@@ -59,7 +59,7 @@ export function linearTests({ compare }: Judge): void {
             backend.matmul(out, a, b, { transposeA, transposeB, ...epilogue, ...start });
             return { out: await backend.read(out) };
           },
-          2e-6,
+          5e-6,
         );
       }
     });
@@ -84,7 +84,7 @@ export function linearTests({ compare }: Judge): void {
         backend.matmul(out, backend.view(rows, 0, 2 * M), weight, { transposeB: true });
         return { part: await backend.read(all), whole: await backend.read(out) };
       },
-      2e-6,
+      5e-6,
     );
   });
 }

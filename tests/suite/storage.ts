@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { OutOfMemory } from "../../src/backend/backend.ts";
 import { normals, type BackendUnderTest } from "./compare.ts";
+import { activationNames } from "./rows.ts";
 
 export function storageTests(make: BackendUnderTest["make"], name: string): void {
   test("is called by its name", async () => {
@@ -51,6 +52,7 @@ export function storageTests(make: BackendUnderTest["make"], name: string): void
     expect(both.total).toBeGreaterThanOrEqual(both.live + both.weights);
     backend.free(first);
     expect(backend.memory().live).toBeLessThan(both.live);
+    backend.free(backend.allocate(1, 10));
     expect(backend.memory().peak).toBe(both.peak);
     backend.resetPeak();
     expect(backend.memory().peak).toBe(backend.memory().live);
@@ -97,5 +99,98 @@ export function storageTests(make: BackendUnderTest["make"], name: string): void
     expect(() => backend.matmul(out, a, b)).toThrow(/expected shape/);
     expect(() => backend.floats([1, 2, 3], 2, 2)).toThrow();
     expect(() => backend.view(a, 2, 2)).toThrow();
+  });
+
+  test("refuses what was freed", async () => {
+    const backend = await make();
+    const tensor = backend.floats([1, 2, 3, 4], 2, 2);
+    const view = backend.view(tensor, 0, 1);
+    expect(() => backend.free(view)).toThrow();
+    backend.free(tensor);
+    const other = backend.floats([5, 6, 7, 8], 2, 2);
+    expect(() => backend.free(tensor)).toThrow();
+    expect(() => backend.add(other, other, tensor)).toThrow();
+    expect(() => backend.view(view, 0, 1)).toThrow();
+    await expect(backend.read(tensor)).rejects.toThrow();
+    expect(() => backend.free(backend.weight(2, 2))).toThrow();
+    expect([...(await backend.read(other))]).toEqual([5, 6, 7, 8]);
+  });
+
+  test("copies the hidden keys of a layout", async () => {
+    const backend = await make();
+    const hidden = Uint8Array.of(0, 1);
+    const layout = backend.attentionLayout(
+      [{ queryStart: 0, queries: 1, keyStart: 0, keys: 2 }],
+      hidden,
+      1,
+    );
+    hidden.fill(0);
+    const [q, two, out] = [
+      backend.floats([1], 1, 1),
+      backend.floats([1, 2], 2, 1),
+      backend.allocate(1, 1),
+    ];
+    backend.attention(out, undefined, q, two, two, { layout, heads: 1, scale: 1 });
+    expect([...(await backend.read(out))]).toEqual([1]);
+  });
+
+  test("refuses a layout that was freed", async () => {
+    const backend = await make();
+    const segments = [{ queryStart: 0, queries: 1, keyStart: 0, keys: 1 }];
+    const layout = backend.attentionLayout(segments, new Uint8Array(1), 1);
+    backend.freeLayout(layout);
+    const x = backend.floats([1, 2], 1, 2);
+    const out = backend.allocate(1, 2);
+    const { live } = backend.memory();
+    expect(() => backend.freeLayout(layout)).toThrow();
+    expect(backend.memory().live).toBe(live);
+    const shape = { layout, heads: 1, scale: 1 };
+    expect(() => backend.attention(out, undefined, x, x, x, shape)).toThrow();
+  });
+
+  test("refuses rows that are not there", async () => {
+    const backend = await make();
+    const [x, out] = [backend.floats([1, 2, 3, 4], 2, 2), backend.allocate(2, 2)];
+    for (const row of [-1, 2]) {
+      const index = backend.integers([0, row]);
+      expect(() => backend.lookup(out, x, index)).toThrow();
+      expect(() => backend.select(out, x, index)).toThrow();
+      expect(() => backend.selectPullback(out, x, index, 1)).toThrow();
+    }
+    const segments = [{ queryStart: 0, queries: 2, keyStart: 0, keys: 2 }];
+    expect(() => backend.attentionLayout(segments, new Uint8Array(1), 1)).toThrow();
+    const layout = backend.attentionLayout(segments, new Uint8Array(2), 1);
+    const short = backend.view(x, 0, 1);
+    const shape = { layout, heads: 1, scale: 1 };
+    expect(() => backend.attention(short, undefined, short, x, x, shape)).toThrow();
+    expect(() => backend.attention(out, undefined, x, short, short, shape)).toThrow();
+    expect(() => backend.attention(out, undefined, x, x, x, { ...shape, heads: 2 })).toThrow();
+  });
+
+  test("does not hide what is not a number, and knows infinity", async () => {
+    const backend = await make();
+    const [x, ones] = [
+      backend.floats([NaN, 1, 2, Infinity], 1, 4),
+      backend.floats([1, 1, 1, 1], 1, 4),
+    ];
+    const out = backend.allocate(1, 4);
+    for (const activation of activationNames) {
+      backend.activate(out, x, activation);
+      const [first, second, , last] = await backend.read(out);
+      expect([first, last], activation).toEqual([NaN, activation === "tanh" ? 1 : Infinity]);
+      expect(second, activation).toBeGreaterThan(0);
+    }
+    const one = backend.allocate(1, 1);
+    backend.matmul(one, x, ones, { transposeB: true });
+    expect([...(await backend.read(one))]).toEqual([NaN]);
+    const nan = backend.floats([1, NaN, 2, 3], 1, 4);
+    const options = { centred: true, epsilon: 1e-5 };
+    backend.norm(out, backend.allocate(1, 2), nan, ones, undefined, options);
+    expect([...(await backend.read(out))]).toEqual([NaN, NaN, NaN, NaN]);
+    const segments = [{ queryStart: 0, queries: 1, keyStart: 0, keys: 2 }];
+    const layout = backend.attentionLayout(segments, new Uint8Array(2), 1);
+    const two = backend.floats([1, 2, 3, 4, 5, 6, 7, 8], 2, 4);
+    backend.attention(out, undefined, nan, two, two, { layout, heads: 1, scale: 1 });
+    expect([...(await backend.read(out))]).toEqual([NaN, NaN, NaN, NaN]);
   });
 }
