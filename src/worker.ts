@@ -20,6 +20,8 @@ export interface Environment {
   readonly MEMORY_LIMIT_MIB?: string;
   /** Longest text, in tokens; the model's own limit holds as well. */
   readonly MAX_TOKENS?: string;
+  /** Most forward passes of one request. */
+  readonly MAX_FORWARDS?: string;
 }
 
 /** Lives as long as the isolate, and the loaded models with it. By vars, which are the same for all its requests. */
@@ -27,8 +29,8 @@ const apps = new Map<string, App>();
 
 export default {
   fetch(request, environment, execution) {
-    const { MODELS, METHODS_OFF, MEMORY_LIMIT_MIB, MAX_TOKENS } = environment;
-    const vars = JSON.stringify([MODELS, METHODS_OFF, MEMORY_LIMIT_MIB, MAX_TOKENS]);
+    const { MODELS, METHODS_OFF, MEMORY_LIMIT_MIB, MAX_TOKENS, MAX_FORWARDS } = environment;
+    const vars = JSON.stringify([MODELS, METHODS_OFF, MEMORY_LIMIT_MIB, MAX_TOKENS, MAX_FORWARDS]);
     const app = apps.get(vars) ?? appOf(environment);
     apps.set(vars, app);
     return app.fetch(request, environment, execution);
@@ -47,7 +49,7 @@ async function loadModel(name: string, models: number, environment: Environment)
   const limitBytes = share * 2 ** 20;
   const { chosen, name: backendName } = chooseKernels({ plain, relaxed });
   const dry = createDryBackend();
-  const { MAX_TOKENS } = environment;
+  const { MAX_TOKENS, MAX_FORWARDS = "2048" } = environment;
   return createExplainer({
     name,
     source: fetchSource(`/models/${name}`, (path) =>
@@ -56,8 +58,9 @@ async function loadModel(name: string, models: number, environment: Environment)
     ),
     backend: createWasmBackend(chosen, { name: backendName, limitBytes }),
     // What a backend holds before its first tensor is not counted with the request.
-    memory: { dry, limitBytes: limitBytes - dry.memory().total },
+    memory: { dry, limitBytes },
     maximumTokens: MAX_TOKENS ? positive("MAX_TOKENS", MAX_TOKENS) : undefined,
+    maximumForwards: positive("MAX_FORWARDS", MAX_FORWARDS),
     methods: methodsWithout(list(environment.METHODS_OFF ?? "")),
   });
 }

@@ -2,7 +2,6 @@
 import { createRoute } from "@hono/zod-openapi";
 import { explanation } from "../contract/answer.ts";
 import { explainRequest, type ExplainRequestInput } from "../contract/request.ts";
-import { explainOne } from "./explain-one.ts";
 import { jsonBody } from "./json-body.ts";
 import {
   bodyKinds,
@@ -33,6 +32,7 @@ export function explainRoutes({ models, limits }: RouteDependencies) {
     const explainer = await models.open(context.req.valid("json").model);
     // As it was written: defaults depend on the model. The schema has accepted it above.
     const request = context.var.body as ExplainRequestInput;
-    return context.json(await explainOne(explainer, request, context.req.raw.signal), 200);
+    const { signal } = context.req.raw;
+    return context.json(await explainer.explain(request, { signal }), 200);
   });
 }

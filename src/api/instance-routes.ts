@@ -4,8 +4,6 @@ import { explanation, type Explanation, prediction, type Prediction } from "../c
 import { explainRequest, type ExplainRequestInput, predictRequest } from "../contract/request.ts";
 import type { Explainer } from "../explainer/explainer.ts";
 import { RequestError } from "../explainer/request-error.ts";
-import { explainOne } from "./explain-one.ts";
-import { finiteAnswer } from "./finite-answer.ts";
 import { jsonBody } from "./json-body.ts";
 import {
   bodyKinds,
@@ -109,7 +107,7 @@ export function instanceRoutes({ models, limits }: RouteDependencies) {
         const { signal } = context.req.raw;
         const explanations = await each(
           { body, call: context.req.param("call") },
-          (explainer, request) => explainOne(explainer, request, signal),
+          (explainer, request) => explainer.explain(request, { signal }),
         );
         const answer: { predictions: Prediction[][]; explanations: Explanation[] } = {
           predictions: explanations.map((one) => one.prediction),
@@ -124,7 +122,7 @@ export function instanceRoutes({ models, limits }: RouteDependencies) {
           { body, call: context.req.param("call") },
           (explainer, request) => explainer.predict(request),
         );
-        return context.json(finiteAnswer({ predictions: answers }), 200);
+        return context.json({ predictions: answers }, 200);
       })
       // Here and not with the others: as a name of a model, "a:explain" would match a route that comes after this one.
       .all(path("(?:explain|predict)"), onlyVerb("POST"))

@@ -20,6 +20,10 @@ const modelCard = z
     methods: z.array(z.enum(methodNames)),
     removals: z.array(z.string()),
     bytes: size.meta({ description: "Memory that the weights take." }),
+    memory_bytes: size.meta({
+      description:
+        "WASM memory that the model holds in all: weights, work and slack. It never shrinks.",
+    }),
     backend: z.string(),
   })
   .meta({ id: "Model" });
@@ -94,6 +98,7 @@ function cardOf(explainer: Explainer): z.infer<typeof modelCard> {
     methods: [...methods],
     removals: [...removals],
     bytes: backend.memory().weights,
+    memory_bytes: backend.memory().total,
     backend: backend.name,
   };
 }

@@ -2,7 +2,7 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import type { Prediction } from "../contract/answer.ts";
-import { finiteAnswer } from "./finite-answer.ts";
+import { finiteAnswer } from "../explainer/finite.ts";
 import { jsonBody } from "./json-body.ts";
 import {
   bodyKinds,

@@ -20,7 +20,7 @@ import type { Tape } from "../engine/tape.ts";
 import type { Context } from "./context.ts";
 import type { Input, Unit } from "./input.ts";
 import { removalName } from "./removal.ts";
-import { finite } from "./request-error.ts";
+import { finite } from "./finite.ts";
 import type { ResolvedTarget } from "./target.ts";
 
 export type RelevanceRequest = Extract<MethodRequest, { method: RelevanceMethod }>;
@@ -57,10 +57,7 @@ export async function gradientPathAttribution(
   { network }: Context,
   { sequence }: Input,
   { coefficients, answer }: ResolvedTarget,
-  {
-    steps = 50,
-    rowsPerChunk,
-  }: { readonly steps?: number | undefined; readonly rowsPerChunk: number },
+  { steps, rowsPerChunk }: { readonly steps: number; readonly rowsPerChunk: number },
 ): Promise<Attribution> {
   const options = { steps, rowsPerChunk };
   const result = await integratedGradients(network, sequence, coefficients, answer.value, options);

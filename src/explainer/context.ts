@@ -15,6 +15,8 @@ export interface Context {
   readonly tokenizer: Tokenizer | undefined;
   /** Longest sequence that is accepted. */
   readonly maximumTokens: number;
+  /** Most forward passes that one request may take; Infinity for no limit. */
+  readonly maximumForwards: number;
   /** Methods that may be asked for. */
   readonly methods: readonly MethodName[];
   readonly thresholds: Partial<Thresholds>;

@@ -20,8 +20,12 @@ import type { ExplainEvent } from "./events.ts";
 import { type Input, readInput } from "./input.ts";
 import { fitRequest } from "./memory.ts";
 import { resolveRemoval } from "./removal.ts";
-import { finite, RequestError } from "./request-error.ts";
+import { finite, finiteAnswer } from "./finite.ts";
+import { RequestError } from "./request-error.ts";
 import { predictions, type ResolvedTarget, resolveTarget } from "./target.ts";
+
+/** Steps of integrated gradients where the request names none. */
+const defaultSteps = 50;
 
 export interface ExplainOptions {
   /** Stops the work within one chunk. */
@@ -41,14 +45,14 @@ export async function* explainEvents(
   refuseDisabled(context, request);
   const input = readInput(request, context);
   const removals = resolveRemovals(context, request, input);
+  const cost = plannedCost(request, input, removals);
+  refuseCost(context, cost, input);
   const passes = request.methods.filter(isRelevance).length;
   const tapeNeeded = passes > 0 || request.methods.some(({ method }) => method === "rollout");
   const fit = { passes: tapeNeeded ? Math.max(passes, 1) : 0 };
   const rowsPerChunk = await fitRequest(context, input.sequence, fit);
 
   const attributions: Attribution[] = [];
-  const cost = { forwards: 1, relevance_passes: passes, tokens: input.sequence.ids.length };
-
   const tape = forward(network, pack([input.sequence]), { keep: tapeNeeded ? "tape" : "output" });
   let target: ResolvedTarget;
   let prediction;
@@ -73,16 +77,13 @@ export async function* explainEvents(
   for (const each of request.methods) {
     if (each.method !== "integrated-gradients") continue;
     signal?.throwIfAborted();
-    const steps = each.steps ?? 50;
+    const steps = each.steps ?? defaultSteps;
     const data = await gradientPathAttribution(context, input, target, {
       steps,
       // Every row of the path keeps its tape, so a chunk holds one sequence unless they are short.
       rowsPerChunk: Math.min(rowsPerChunk, input.sequence.ids.length),
     });
     attributions.push(data);
-    cost.forwards += steps + 1;
-    cost.relevance_passes += steps;
-    cost.tokens += (steps + 1) * input.sequence.ids.length;
     yield { type: "attribution", data };
   }
 
@@ -97,8 +98,6 @@ export async function* explainEvents(
       last = data;
     }
     if (last !== undefined) measured.push(last);
-    cost.forwards += input.units.length;
-    cost.tokens += tokensOfLoo(input, removal);
   }
 
   const ordered = inRequestOrder(request, [...measured, ...attributions]);
@@ -116,7 +115,7 @@ export async function* explainEvents(
     verdict: judgeComparison(comparison, context.thresholds),
     cost,
   };
-  yield { type: "done", data };
+  yield { type: "done", data: finiteAnswer(data) };
 }
 
 /** Logits and probabilities of one text, without explaining it. */
@@ -124,7 +123,7 @@ export async function predict(context: Context, request: ExplainRequest) {
   const input = readInput(request, context);
   await fitRequest(context, input.sequence, { passes: 0 });
   const logits = finite("prediction", await logitsOf(context.network, [input.sequence]));
-  return predictions(context.model.config.labels, logits);
+  return finiteAnswer(predictions(context.model.config.labels, logits));
 }
 
 function refuseDisabled({ methods }: Context, request: ExplainRequest): void {
@@ -157,12 +156,42 @@ function resolveRemovals(
   });
 }
 
-function tokensOfLoo({ sequence, units }: Input, removal: Removal): number {
+/** What the request will take, known before it starts. */
+function plannedCost(
+  { methods }: ExplainRequest,
+  { sequence, units }: Input,
+  removals: readonly { readonly removal: Removal }[],
+): Explanation["cost"] {
   const length = sequence.ids.length;
-  return units.reduce(
-    (total, { tokens }) => total + length - (removal === "delete" ? tokens.length : 0),
-    0,
-  );
+  const cost = { forwards: 1, relevance_passes: 0, tokens: length };
+  for (const each of methods) {
+    if (isRelevance(each)) cost.relevance_passes++;
+    if (each.method !== "integrated-gradients") continue;
+    const steps = each.steps ?? defaultSteps;
+    cost.relevance_passes += steps;
+    cost.forwards += steps + 1;
+    cost.tokens += (steps + 1) * length;
+  }
+  for (const { removal } of removals) {
+    cost.forwards += units.length;
+    for (const { tokens } of units) {
+      cost.tokens += length - (removal === "delete" ? tokens.length : 0);
+    }
+  }
+  return cost;
+}
+
+function refuseCost(
+  { maximumForwards }: Context,
+  { forwards }: Explanation["cost"],
+  { units }: Input,
+): void {
+  if (forwards <= maximumForwards) return;
+  const loo = `leave-one-out alone takes ${units.length} for each removal`;
+  throw new RequestError({
+    path: "methods",
+    message: `need ${forwards} forward passes, at most ${maximumForwards} are allowed; ${loo}`,
+  });
 }
 
 /** Attributions in the order in which the request names their methods. */

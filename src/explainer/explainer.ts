@@ -2,7 +2,9 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Thresholds } from "../comparison/levels.ts";
 import type { Explanation, Prediction } from "../contract/answer.ts";
+import { fieldProblems } from "../contract/problem.ts";
 import {
+  defaultMethods,
   explainRequest,
   type ExplainRequest,
   type ExplainRequestInput,
@@ -17,7 +19,7 @@ import type { PlannedWeight } from "../loading/plan.ts";
 import { loadWeights, type LoadProgress } from "../loading/weights.ts";
 import type { Model, ModelConfig } from "../model/family.ts";
 import { familyOf } from "../model/registry.ts";
-import { createTokenizer } from "../tokenizer/tokenizer.ts";
+import { createTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Context } from "./context.ts";
 import type { ExplainEvent } from "./events.ts";
 import { type ExplainOptions, explainEvents, predict } from "./explain.ts";
@@ -29,10 +31,12 @@ export interface ExplainerOptions {
   /** A Hugging Face folder: config.json, tokenizer.json, model.safetensors. */
   readonly source: ByteSource;
   readonly backend: Backend;
-  /** A backend that counts memory and computes nothing, and the bytes the real one may use. */
+  /** A fresh backend that counts memory and computes nothing, and the bytes the real one may hold in all. */
   readonly memory?: { readonly dry: Backend; readonly limitBytes: number } | undefined;
   /** Longest sequence accepted; the model's own limit holds as well. */
   readonly maximumTokens?: number | undefined;
+  /** Most forward passes that one request may take. */
+  readonly maximumForwards?: number | undefined;
   /** Methods that may be asked for. Default: all. */
   readonly methods?: readonly MethodName[] | undefined;
   readonly thresholds?: Partial<Thresholds> | undefined;
@@ -64,7 +68,7 @@ export async function createExplainer(options: ExplainerOptions): Promise<Explai
   const family = familyOf(checkpoint.config);
   const model = family.build(family.configure(checkpoint.config));
   const { tokenizerJson, tokenizerConfig } = checkpoint;
-  const tokenizer = tokenizerJson && createTokenizer(tokenizerJson, tokenizerConfig ?? {});
+  const tokenizer = tokenizerJson && readTokenizer(tokenizerJson, tokenizerConfig ?? {});
   checkVocabulary(tokenizer?.vocabularySize ?? 0, model.config.vocabulary);
   const hashed = [checkpoint.configText, tokenizerJson, tokenizerConfig].map(
     (part) => part ?? null,
@@ -79,12 +83,19 @@ export async function createExplainer(options: ExplainerOptions): Promise<Explai
     network: { backend, graph: model.graph, weights },
     tokenizer,
     maximumTokens: Math.min(options.maximumTokens ?? Infinity, model.config.maximumTokens),
+    maximumForwards: options.maximumForwards ?? Infinity,
     methods,
     thresholds,
-    dry: memory && { network: dryNetwork(memory.dry, model), limitBytes: memory.limitBytes },
+    dry: memory && {
+      // What the backend holds before anything is loaded comes off the limit.
+      limitBytes: memory.limitBytes - memory.dry.memory().total,
+      network: dryNetwork(memory.dry, model),
+    },
   };
+  // Switching a method off must not break the shortest request: the defaults are those that are left.
+  const defaults = defaultMethods.filter(({ method }) => methods.includes(method));
   const events = (request: ExplainRequestInput, explainOptions?: ExplainOptions) =>
-    explainEvents(context, parse(request), explainOptions);
+    explainEvents(context, parse({ methods: defaults, ...request }), explainOptions);
   return {
     name,
     revision,
@@ -114,9 +125,16 @@ export async function createExplainer(options: ExplainerOptions): Promise<Explai
 export function parse(request: unknown): ExplainRequest {
   const result = explainRequest.safeParse(request);
   if (result.success) return result.data;
-  throw new RequestError(
-    ...result.error.issues.map(({ path, message }) => ({ path: path.join("."), message })),
-  );
+  throw new RequestError(...fieldProblems(result.error));
+}
+
+function readTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown): Tokenizer {
+  try {
+    return createTokenizer(tokenizerJson, tokenizerConfig);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CheckpointError("tokenizer.json", `tokenizer.json: ${reason}`, { cause });
+  }
 }
 
 function checkVocabulary(tokens: number, embeddings: number): void {

@@ -65,6 +65,7 @@ function fromText({ text = "", text_pair: pair }: ExplainRequest, options: Input
       message: "cannot be read: the model came without tokenizer.json; send ids",
     });
   }
+  refuseLength({ text, text_pair: pair }, options);
   const { tokens } = tokenizer.encode(text, pair);
   if (!tokens.some(({ sequence }) => sequence === 0)) {
     throw new RequestError({ path: "text", message: "holds no token" });
@@ -73,6 +74,28 @@ function fromText({ text = "", text_pair: pair }: ExplainRequest, options: Input
     throw new RequestError({ path: "text_pair", message: "is not known to this model" });
   }
   return tokens;
+}
+
+/** Longer tokens than this on average are not words of any language; such a text is not tokenized at all. */
+const CHARACTERS_PER_TOKEN = 50;
+
+/** Tokenizing a very long text takes seconds; most are refused before by their number of words. */
+function refuseLength(
+  texts: { readonly text: string; readonly text_pair: string | undefined },
+  { maximumTokens }: InputOptions,
+): void {
+  for (const [path, text = ""] of Object.entries(texts)) {
+    const words = text.match(/\S+/g)?.length ?? 0;
+    const characters = maximumTokens * CHARACTERS_PER_TOKEN;
+    if (words > maximumTokens) {
+      const message = `has ${words} words and so at least as many tokens, at most ${maximumTokens} fit`;
+      throw new RequestError({ path, message });
+    }
+    if (text.length > characters) {
+      const message = `has ${text.length} characters, at most ${characters} are read for ${maximumTokens} tokens`;
+      throw new RequestError({ path, message });
+    }
+  }
 }
 
 function fromIds(request: ExplainRequest, { model, tokenizer }: InputOptions): TokenRecord[] {

@@ -14,19 +14,3 @@ export class RequestError extends Error {
     this.problems = problems;
   }
 }
-
-/** A number in an answer came out as NaN or infinite. Nothing of the answer is sent. */
-export class NonFinite extends Error {
-  constructor(what: string) {
-    super(`${what}: a number came out as NaN or infinite`);
-    this.name = "NonFinite";
-  }
-}
-
-/** Returns `values` if all are finite; throws `NonFinite` naming `what` otherwise. */
-export function finite<T extends ArrayLike<number>>(what: string, values: T): T {
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) throw new NonFinite(what);
-  }
-  return values;
-}

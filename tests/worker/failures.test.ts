@@ -4,7 +4,7 @@ import { createApp } from "../../src/api/app.ts";
 import type { ModelStore } from "../../src/api/model-store.ts";
 import { OutOfMemory } from "../../src/backend/backend.ts";
 import type { Explainer } from "../../src/explainer/explainer.ts";
-import { NonFinite } from "../../src/explainer/request-error.ts";
+import { NonFinite } from "../../src/explainer/finite.ts";
 import {
   appOn,
   type Files,
