@@ -25,25 +25,26 @@ def pack(ids, begin, count):
     return rows
 
 
-def draw_windows(corpus, length, tokens, rng, labelled_share=0.5):
-    """Windows of long texts, each inside one text; (rows, labels, -1 = none)."""
+def draw_windows(corpus, length, tokens, rng, labelled):
+    """(rows, labels) of windows of long texts, each inside one text. A share `labelled` of
+    them is drawn from the texts with a label; the others, from all texts, have label -1."""
     ids, starts, labels = corpus
     n = max(tokens // length, 1)
     sizes = np.diff(starts)
-    wanted = rng.random(n) < labelled_share if (labels >= 0).any() else np.zeros(n, bool)
+    wanted = rng.random(n) < labelled if (labels >= 0).any() else np.zeros(n, bool)
     begin = np.empty(n, np.int64)
-    for flag in (True, False):  # texts in proportion to their length
-        pool = np.flatnonzero((labels >= 0) == flag) if flag else np.arange(len(labels))
+    for flag, pool in ((True, np.flatnonzero(labels >= 0)), (False, np.arange(len(labels)))):
         here = np.flatnonzero(wanted == flag)
         if len(here):
-            ends = np.cumsum(sizes[pool])
+            ends = np.cumsum(sizes[pool])  # texts in proportion to their length
             at = rng.integers(0, ends[-1], len(here))
             which = np.searchsorted(ends, at, "right")
             begin[here] = starts[pool[which]] + at - (ends[which] - sizes[pool[which]])
     text = np.searchsorted(starts, begin, "right") - 1
     body = length - 2
     begin = np.maximum(np.minimum(begin, starts[text + 1] - body), starts[text])
-    return pack(ids, begin, np.minimum(body, starts[text + 1] - begin)), labels[text]
+    rows = pack(ids, begin, np.minimum(body, starts[text + 1] - begin))
+    return rows, np.where(wanted, labels[text], -1)
 
 
 def phrase_order(corpus, full):

@@ -9,7 +9,7 @@ from loop import autocast, make_optimizer, run_phase, step_rng, update
 
 def pretrain(model, heads, corpora, preset, seed, path, device):
     settings = preset["pretrain"]
-    order = phrase_order(corpora["sst"], 20)
+    order = phrase_order(corpora["sst"], preset["finetune"]["full"])
     optimizer = make_optimizer([model, heads], settings)
     parameters = [*model.parameters(), *heads.parameters()]
     lengths, shares = zip(*settings["windows"].items())
@@ -17,11 +17,11 @@ def pretrain(model, heads, corpora, preset, seed, path, device):
     def draw(rng):
         """(kind, rows, labels)"""
         if rng.random() < settings["phrases"]:
-            return "phrase", *draw_phrases(corpora, order, settings["tokens"], rng)
+            return "phrases", *draw_phrases(corpora, order, settings["tokens"], rng)
         length = int(rng.choice(lengths, p=shares))
-        if "prose" in corpora and rng.random() < 0.4:
-            return "prose", *draw_windows(corpora["prose"], length, settings["tokens"], rng)
-        return "review", *draw_windows(corpora["reviews"], length, settings["tokens"], rng)
+        kind = "prose" if "prose" in corpora and rng.random() < settings["prose"] else "reviews"
+        return kind, *draw_windows(
+            corpora[kind], length, settings["tokens"], rng, settings["labelled"])
 
     def train_step(step):
         rng = step_rng(seed, 1, step)
@@ -35,16 +35,16 @@ def pretrain(model, heads, corpora, preset, seed, path, device):
             pooled = torch.tanh(model.summary(hidden))
             # Reviews have a judge of their own: one window says little about the
             # review's stars, and that doubt must not reach the classifier.
-            moods = (model.classifier if kind == "phrase" else heads.review)(pooled)
-        loss = words = F.cross_entropy(guesses.float(), truth[target])
-        shown = {f"{kind} words": words.item()}
+            moods = (model.classifier if kind == "phrases" else heads.review)(pooled)
+        loss = F.cross_entropy(guesses.float(), truth[target])
+        told = {f"{kind} words": loss.item()}
         known = y >= 0
         if known.any():
             mood = F.cross_entropy(moods.float()[known], y[known])
             loss = loss + mood
-            shown[f"{kind} mood"] = mood.item()
+            told[f"{kind} mood"] = mood.item()
         update(loss, step, settings, optimizer, parameters)
-        return shown
+        return told
 
     state = {"model": model, "heads": heads, "optimizer": optimizer}
     return run_phase("phase 1", path, settings, state, train_step)

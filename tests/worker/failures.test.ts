@@ -106,13 +106,22 @@ describe("500", () => {
     }
   });
 
-  test("an answer is looked over before it is sent", async () => {
-    const attributions = [{ method: "rollout", scores: [1, NaN] }];
-    const explainer = { methods: ["loo"], explain: async () => ({ attributions }) };
-    const by = appOn({ names: ["a"], open: async () => explainer as unknown as Explainer });
-    expect((await problemOf(await post("/v1/explain", { text }, by), 500)).detail).toContain(
-      "rollout",
-    );
+  test("weights that overflow are told, and no number of theirs is sent", async () => {
+    const files = await tinyFiles();
+    const { json, data } = headerOf(files);
+    const [begin, end] = JSON.parse(json)["classifier.weight"].data_offsets;
+    const bytes = weightsOf(files).slice();
+    // The largest float32: any sum of such products is infinite.
+    const largest = new Float32Array((end - begin) / 4).fill(3.4e38);
+    bytes.set(new Uint8Array(largest.buffer), data + begin);
+    const by = appOn(tinyStore({ ...files, "model.safetensors": bytes }));
+    for (const [path, body] of [
+      ["/v1/explain", { text }],
+      ["/v1/predict", { inputs: text }],
+    ] as const) {
+      const { detail } = await problemOf(await post(path, body, by), 500);
+      expect(detail).toContain("prediction");
+    }
   });
 
   test("an unexpected error tells neither its message nor the text, to nobody", async () => {

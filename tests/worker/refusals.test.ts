@@ -201,7 +201,7 @@ describe("a body over the limit: 413 with both numbers", () => {
     );
     const fits = JSON.stringify({ text: "a ".repeat(limit / 2 - 20) });
     expect((await problemOf(await post("/v1/explain", fits), 422)).detail).toContain(
-      "at most 40 fit",
+      "at most 2000 are read for 40 tokens",
     );
   });
 });

@@ -61,7 +61,7 @@ export function tinyStore(
         name,
         source: memorySource("memory", files),
         backend: createWasmBackend(relaxed, { name: "wasm-relaxed-simd", limitBytes }),
-        memory: foreseen ? { dry, limitBytes: limitBytes - dry.memory().total } : undefined,
+        memory: foreseen ? { dry, limitBytes } : undefined,
       });
     },
   });
