@@ -56,7 +56,7 @@ describe("spelling", () => {
     [["x", "--ids", "3"], "--ids: cannot stand beside text"],
     [["--ids", "2,-1"], '--ids: "-1" is not a whole number'],
     [["--ids", "2,3", "--type-ids", "0"], "--type-ids: has 1 entries, ids has 2"],
-    [["--ids", "2", "--attention-mask", "2"], "--attention-mask: 0: expected 0 or 1"],
+    [["--ids", "2", "--attention-mask", "2"], "--attention-mask: 0 is not valid: expected 0 or 1"],
     [["x", "--methods", "attnlrp:from=2"], '--methods: attnlrp takes epsilon, not "from"'],
     [["x", "--methods", "loo:k=2"], '--methods: loo takes no settings, not "k"'],
     [

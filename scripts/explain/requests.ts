@@ -72,7 +72,7 @@ function inOptions({ problems }: RequestError, { methods }: Options): string {
   const [field = "", index, ...rest] = (first?.path ?? "").split(".");
   const spelled = field === "methods" && index ? methods?.split(",")[Number(index)] : index;
   const place = [spelled, ...rest].filter((part) => part !== undefined).join(" ");
-  return `${optionOf[field] ?? field}: ${place === "" ? "" : `${place}: `}${first?.message ?? ""}`;
+  return `${optionOf[field] ?? field}: ${place === "" ? "" : `${place} `}${first?.message ?? ""}`;
 }
 
 /** A line of --input: its number, counted from 1, and its request or what is wrong with it. */
