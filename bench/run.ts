@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { unstable_startWorker } from "wrangler";
 import { createExplainer } from "../src/explainer/explainer.ts";
-import { familyOf } from "../src/model/registry.ts";
+import { modelOf } from "../src/model/registry.ts";
 import { createBackend, folderSource } from "../src/node.ts";
 import { type Peak, type Row, timeModel } from "./workload.ts";
 
@@ -30,8 +30,7 @@ async function inNode(note: (row: Row) => void): Promise<void> {
       backend: await createBackend(build),
     });
     const config = JSON.parse(readFileSync(`${folder}/config.json`, "utf8"));
-    const family = familyOf(config);
-    const { graph } = family.build(family.configure(config));
+    const { graph } = modelOf(config);
     const bytes = readFileSync(
       here(`../build/${build.replace("wasm", "peak").replace("-", ".")}.wasm`),
     );

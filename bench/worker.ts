@@ -6,7 +6,7 @@ import relaxed from "../build/kernels.relaxed-simd.wasm";
 import { chooseKernels, createWasmBackend } from "../src/backend/wasm.ts";
 import { createExplainer, type Explainer } from "../src/explainer/explainer.ts";
 import { fetchSource } from "../src/loading/byte-source.ts";
-import { familyOf } from "../src/model/registry.ts";
+import { modelOf } from "../src/model/registry.ts";
 import { type Peak, timeModel } from "./workload.ts";
 
 let loaded: Promise<Explainer> | undefined;
@@ -24,8 +24,7 @@ export default {
     });
     const explainer = await loaded;
     const config = (await (await fetcher("config.json")).json()) as Record<string, unknown>;
-    const family = familyOf(config);
-    const { graph } = family.build(family.configure(config));
+    const { graph } = modelOf(config);
     const { chosen: peakModule } = chooseKernels({ plain: plainPeak, relaxed: relaxedPeak });
     const peak = new WebAssembly.Instance(peakModule).exports.peak as Peak;
     const tokens = Number(searchParams.get("tokens"));

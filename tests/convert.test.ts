@@ -10,7 +10,7 @@ import { convertFolder } from "../scripts/convert/folder.ts";
 import { createExplainer } from "../src/explainer/explainer.ts";
 import { readSafetensors } from "../src/loading/safetensors.ts";
 import type { TensorEntry } from "../src/loading/safetensors-header.ts";
-import { familyOf } from "../src/model/registry.ts";
+import { modelOf } from "../src/model/registry.ts";
 import { createBackend, folderSource } from "../src/node.ts";
 import { saved } from "./pytorch-fixtures.ts";
 
@@ -31,8 +31,7 @@ type Weights = Record<string, { shape: readonly number[]; data: Float32Array }>;
 
 /** Every weight of the little model, in multiples of 1/8, which all formats hold exactly. */
 function weights(): Weights {
-  const family = familyOf(config);
-  const plan = family.build(family.configure(config)).weights;
+  const plan = modelOf(config).weights;
   return Object.fromEntries(
     plan.map(({ tensor, shape, rows, columns }, which) => {
       const data = Float32Array.from(

@@ -9,7 +9,7 @@ import { extraOf, valueOf } from "../src/engine/tape.ts";
 import { openCheckpoint } from "../src/loading/checkpoint.ts";
 import { loadWeights } from "../src/loading/weights.ts";
 import type { Model } from "../src/model/family.ts";
-import { familyOf } from "../src/model/registry.ts";
+import { modelOf } from "../src/model/registry.ts";
 import type { Sequence } from "../src/model/sequence.ts";
 import { folderSource } from "../src/node.ts";
 import { backends } from "./backends.ts";
@@ -18,8 +18,7 @@ import { errorTable, type GoldenCase, relativeError } from "./suite/golden.ts";
 
 async function load(family: string, make: (typeof backends)[number]["make"]) {
   const checkpoint = await openCheckpoint(folderSource(goldenFolder(family)));
-  const kind = familyOf(checkpoint.config);
-  const model = kind.build(kind.configure(checkpoint.config));
+  const model = modelOf(checkpoint.config);
   const backend = await make();
   const { weights } = await loadWeights(checkpoint, model.weights, backend);
   const network: Network = { backend, graph: model.graph, weights };

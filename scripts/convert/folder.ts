@@ -17,7 +17,7 @@ import {
 import { openStateDict } from "../../src/loading/pytorch.ts";
 import { INDEX_FILE } from "../../src/loading/shards.ts";
 import { loadWeights } from "../../src/loading/weights.ts";
-import { familyOf } from "../../src/model/registry.ts";
+import { modelOf } from "../../src/model/registry.ts";
 import { folderSource } from "../../src/node.ts";
 
 export interface ConvertOptions {
@@ -65,8 +65,7 @@ export async function convertFolder(
   const { force = false, limitBytes = ASSET_BYTES, signal } = options;
   const source = folderSource(from);
   const checkpoint = await openCheckpoint(source);
-  const family = familyOf(checkpoint.config);
-  const plan = family.build(family.configure(checkpoint.config)).weights;
+  const { config, weights: plan } = modelOf(checkpoint.config);
   const target = resolve(to);
   await checkTarget(await realpath(from), target, force);
 
@@ -97,7 +96,7 @@ export async function convertFolder(
     await replace(target, partial);
     const { files, notes } = conversion;
     return {
-      family: family.name,
+      family: config.family,
       tensors: files.reduce((sum, { tensors }) => sum + tensors.length, 0),
       bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
       files: files.map(({ file }) => file),

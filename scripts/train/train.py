@@ -52,6 +52,9 @@ def read_arguments():
     parser.add_argument("--out", required=True, help="folder of the exported model")
     parser.add_argument("--seed", type=int, default=7, help="seed of everything drawn (default 7)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--no-test", action="store_true",
+                        help="leave the test split unread and write no model card: for comparing "
+                        "recipes, which must not look at it")
     return parser.parse_args()
 
 
@@ -117,7 +120,8 @@ def main():
     log(f"chosen: step {best['step']} with dev accuracy {best['accuracy']:.4f}")
 
     export(args.out, config, vocabulary, best["weights"])
-    write_figures(args, preset, config, device, [prepared, first, second], best)
+    if not args.no_test:
+        write_figures(args, preset, config, device, [prepared, first, second], best)
 
 
 def write_figures(args, preset, config, device, seconds, best):

@@ -18,7 +18,7 @@ import { openCheckpoint } from "../loading/checkpoint.ts";
 import type { PlannedWeight } from "../loading/plan.ts";
 import { loadWeights, type LoadProgress } from "../loading/weights.ts";
 import type { Model, ModelConfig } from "../model/family.ts";
-import { familyOf } from "../model/registry.ts";
+import { modelOf } from "../model/registry.ts";
 import { createTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Context } from "./context.ts";
 import type { ExplainEvent } from "./events.ts";
@@ -65,8 +65,7 @@ export interface Explainer {
 export async function createExplainer(options: ExplainerOptions): Promise<Explainer> {
   const { name, source, backend, memory, methods = methodNames, thresholds = {} } = options;
   const checkpoint = await openCheckpoint(source);
-  const family = familyOf(checkpoint.config);
-  const model = family.build(family.configure(checkpoint.config));
+  const model = modelOf(checkpoint.config);
   const { tokenizerJson, tokenizerConfig } = checkpoint;
   const tokenizer = tokenizerJson && readTokenizer(tokenizerJson, tokenizerConfig ?? {});
   checkVocabulary(tokenizer?.vocabularySize ?? 0, model.config.vocabulary);

@@ -1,11 +1,16 @@
 // model_type -> family. The only list of families.
 import { bert } from "./bert.ts";
-import { ConfigError, type Family } from "./family.ts";
+import { ConfigError, type Family, type Model } from "./family.ts";
 
 const families: readonly Family[] = [bert];
 
-/** The family that config.json asks for; throws a `ConfigError` that names what is known. */
-export function familyOf(json: Readonly<Record<string, unknown>>): Family {
+/** The model that config.json describes; throws a `ConfigError` for what is not supported. */
+export function modelOf(json: Readonly<Record<string, unknown>>): Model {
+  const family = familyOf(json);
+  return family.build(family.configure(json));
+}
+
+function familyOf(json: Readonly<Record<string, unknown>>): Family {
   const modelType = json.model_type;
   const family = families.find((each) => each.modelType === modelType);
   if (family === undefined) {

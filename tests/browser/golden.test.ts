@@ -2,22 +2,12 @@
 import { describe } from "vitest";
 import { createExplainer } from "../../src/explainer/explainer.ts";
 import { fetchSource } from "../../src/loading/byte-source.ts";
-import { type Estimates, type Golden, goldenTests } from "../suite/golden.ts";
+import { fetchFamilies, goldenTests } from "../suite/golden.ts";
 import { kernels } from "./kernels.ts";
 
 const fetchGolden = (path: string) => fetch(`/tests/golden/${path}`);
 
-async function readGolden<T>(path: string): Promise<T> {
-  return (await fetchGolden(path)).json() as Promise<T>;
-}
-
-const families = await Promise.all(
-  ["bert", "bert-nobias"].map(async (family) => ({
-    family,
-    golden: await readGolden<Golden>(`${family}/reference.json`),
-    estimates: await readGolden<Estimates>(`${family}/estimates.json`),
-  })),
-);
+const families = await fetchFamilies(fetchGolden);
 
 describe.for(families)("$family", ({ family, golden, estimates }) => {
   for (const { name, make } of kernels) {

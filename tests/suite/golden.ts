@@ -149,6 +149,18 @@ export function baseRequest({ input_ids, attention_mask, token_type_ids }: Golde
   };
 }
 
+/** The golden folders of a server, as `fetchGolden("bert/reference.json")` answers. */
+export function fetchFamilies(fetchGolden: (path: string) => Promise<Response>) {
+  const read = async <T>(path: string) => (await (await fetchGolden(path)).json()) as T;
+  return Promise.all(
+    ["bert", "bert-nobias"].map(async (family) => ({
+      family,
+      golden: await read<Golden>(`${family}/reference.json`),
+      estimates: await read<Estimates>(`${family}/estimates.json`),
+    })),
+  );
+}
+
 /** Every method, case, target, removal and layer set of one family; `answer` answers many requests at once. */
 export function goldenTests(
   { golden, estimates }: { readonly golden: Golden; readonly estimates: Estimates },

@@ -6,23 +6,13 @@ import relaxed from "../../build/kernels.relaxed-simd.wasm";
 import { createWasmBackend } from "../../src/backend/wasm.ts";
 import { createExplainer } from "../../src/explainer/explainer.ts";
 import { fetchSource } from "../../src/loading/byte-source.ts";
-import { type Estimates, type Golden, goldenTests } from "../suite/golden.ts";
+import { fetchFamilies, goldenTests } from "../suite/golden.ts";
 
 const builds = { "wasm-simd": plain, "wasm-relaxed-simd": relaxed };
 
 const fetchGolden = (path: string) => env.ASSETS.fetch(`https://assets.local/golden/${path}`);
 
-async function readGolden<T>(path: string): Promise<T> {
-  return (await fetchGolden(path)).json();
-}
-
-const families = await Promise.all(
-  ["bert", "bert-nobias"].map(async (family) => ({
-    family,
-    golden: await readGolden<Golden>(`${family}/reference.json`),
-    estimates: await readGolden<Estimates>(`${family}/estimates.json`),
-  })),
-);
+const families = await fetchFamilies(fetchGolden);
 
 describe.for(families)("$family", ({ family, golden, estimates }) => {
   for (const [name, module] of Object.entries(builds)) {
