@@ -15,8 +15,8 @@ CPU = {
     # Phase 2. "average": decay of the running average of the weights; "check": steps between
     # looks at dev; "reviews": share of review steps; "full": see phrase_order.
     "finetune": {
-        "tokens": 1536, "steps": 1200, "lr": 6e-4, "warmup": 150, "dropout": 0.1, "decay": 0.01,
-        "average": 0.998, "check": 100, "reviews": 0.1, "full": 30, "words": 0.1,
+        "tokens": 1536, "steps": 900, "lr": 6e-4, "warmup": 150, "dropout": 0.1, "decay": 0.01,
+        "average": 0.998, "check": 100, "reviews": 0.1, "full": 6, "words": 0.1,
     },
 }
 

@@ -25,6 +25,11 @@ export interface AttentionShares {
   readonly key: number;
 }
 
+/** P': up to and with the last pass that sends anything through the softmax; the coefficients of q and k have so many. */
+export function passesThroughSoftmax(shares: readonly AttentionShares[]): number {
+  return shares.findLastIndex(({ weights }) => weights !== 0) + 1;
+}
+
 /** One sequence inside a packed batch: which query rows attend to which key rows. */
 export interface Segment {
   readonly queryStart: number;
@@ -165,8 +170,9 @@ export interface Backend {
   /** out (P*R, C): 0, then row index[n] of each pass gets row n of c (P*N, C). */
   selectPullback(out: Tensor, c: Tensor, index: Tensor, passes: number): void;
   /**
-   * Coefficients of q (P*Q, C), k and v (P*K, C) from c (P*Q, C). `query` and `key` are both absent when no pass
-   * sends anything through the softmax. Key rows that no sequence owns get 0.
+   * Coefficients of v (P*K, C), and of q (P'*Q, C) and k (P'*K, C) for the first P' passes, from c (P*Q, C). The passes
+   * from P' on send nothing through the softmax; where none does, `query` and `key` are both absent. Key rows that no
+   * sequence owns get 0.
    */
   attentionPullback(
     out: { readonly query?: Tensor; readonly key?: Tensor; readonly value: Tensor },

@@ -100,7 +100,7 @@ export function attend(
   });
 }
 
-/** Writes `out.query` (P*Q, C), `out.key` (P*K, C) and `out.value` (P*K, C). */
+/** Writes `out.query` (P'*Q, C), `out.key` (P'*K, C) and `out.value` (P*K, C), P' passes through the softmax. */
 export function attendPullback(
   out: { readonly query?: Float64Array; readonly key?: Float64Array; readonly value: Float64Array },
   c: Float64Array, // (P*Q, C)
@@ -129,7 +129,7 @@ export function attendPullback(
       }
       // A query that sees no key has constant weights: nothing passes the softmax.
       const seesNothing = hidden.subarray(keyStart, keyStart + keys).every((flag) => flag === 1);
-      if (query === undefined || key === undefined || seesNothing) return;
+      if (query === undefined || key === undefined || share.weights === 0 || seesNothing) return;
 
       // c_A = weights c_O V^T
       const cA = new Float64Array(keys);

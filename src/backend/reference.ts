@@ -1,7 +1,12 @@
 // The reference backend: every operation as a plain loop in float64. The oracle of the others, so it is written to be
 // obviously right and strict about shapes, aliasing and freed tensors; never for speed.
 import { assertShape, type Tensor } from "../tensor.ts";
-import type { AttentionLayout, AttentionShape, Backend } from "./backend.ts";
+import {
+  type AttentionLayout,
+  type AttentionShape,
+  type Backend,
+  passesThroughSoftmax,
+} from "./backend.ts";
 import { activations } from "./reference-activations.ts";
 import {
   attend,
@@ -181,13 +186,14 @@ function attentionOperations(storage: ReferenceStorage) {
       if ((query === undefined) !== (key === undefined)) {
         throw new Error(`${what}: query and key are given both or neither`);
       }
-      if (!query && shares.some((share) => share.weights !== 0)) {
+      const through = passesThroughSoftmax(shares);
+      if (!query && through > 0) {
         throw new Error(`${what}: a pass goes through the softmax, and query and key are absent`);
       }
       assertShape(`${what} c`, c, P * q.rows, q.columns);
       assertShape(`${what} probabilities`, probabilities, 1, shape.layout.probabilityCount);
-      if (query) assertShape(`${what} query`, query, P * q.rows, q.columns);
-      if (key) assertShape(`${what} key`, key, P * k.rows, k.columns);
+      if (query) assertShape(`${what} query`, query, through * q.rows, q.columns);
+      if (key) assertShape(`${what} key`, key, through * k.rows, k.columns);
       assertShape(`${what} value`, value, P * k.rows, k.columns);
       const inputs = [c, q, k, v, probabilities];
       attendPullback(

@@ -2,6 +2,7 @@
 // instead, and calls one kernel per pass or sequence. It knows no model and does no arithmetic of its own.
 import { assertShape } from "../tensor.ts";
 import type { Tensor } from "../tensor.ts";
+import { passesThroughSoftmax } from "./backend.ts";
 import { ACTIVATION_NUMBERS } from "./kernels.ts";
 import { dryMachine, wasmMachine } from "./machine.ts";
 import type { Machine } from "./machine.ts";
@@ -309,20 +310,21 @@ class WasmBackend extends WasmStorage implements Backend {
     const { layout, heads, scale } = shape;
     const storage = checkAttention(q, k, v, shape);
     const [P, C] = [shares.length, q.columns];
-    const throughSoftmax = shares.some(({ weights }) => weights !== 0);
+    const through = passesThroughSoftmax(shares);
     assertShape("attentionPullback c", c, P * q.rows, C);
     assertShape("attentionPullback value", out.value, P * k.rows, C);
     assertShape("attentionPullback probabilities", probabilities, 1, layout.probabilityCount);
-    if (out.query !== undefined) assertShape("attentionPullback query", out.query, P * q.rows, C);
-    if (out.key !== undefined) assertShape("attentionPullback key", out.key, P * k.rows, C);
-    if (throughSoftmax && (out.query === undefined || out.key === undefined)) {
+    if (out.query && out.key) {
+      assertShape("attentionPullback query", out.query, through * q.rows, C);
+      assertShape("attentionPullback key", out.key, through * k.rows, C);
+    } else if (through > 0) {
       throw new Error("attentionPullback: query and key needed where weights have a share");
     }
     const { kernels } = this.machine;
     for (const tensor of [out.query, out.key, out.value]) {
       if (tensor !== undefined) kernels.clear(this.at(tensor), tensor.rows * C * 4);
     }
-    const scores = throughSoftmax ? this.allocate(1, storage.largest) : undefined;
+    const scores = through > 0 ? this.allocate(1, storage.largest) : undefined;
     shares.forEach(({ weights, values, query, key }, p) => {
       layout.segments.forEach(({ queryStart, queries, keyStart, keys }, b) => {
         const queryOffset = queryStart * C * 4;

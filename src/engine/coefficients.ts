@@ -31,23 +31,31 @@ export class Coefficients {
     }
   }
 
-  /** Lets `write` put a new share of node `id` into `out`, on top of `start` where there is one already. */
+  /**
+   * Lets `write` put a new share of node `id` into `out`, on top of `start` where there is one already. A share of fewer
+   * rows than the node has is one of its first passes; the others send nothing.
+   */
   accumulate(
     id: number,
     rows: number,
     columns: number,
     write: (out: Tensor, start: Tensor | undefined) => void,
   ): void {
-    const start = this.#held.get(id);
-    if (start !== undefined && this.#holders.get(start) === 1) {
-      write(start, start);
+    const held = this.#held.get(id);
+    if (held !== undefined && held.rows >= rows) {
+      const start = this.#holders.get(held) === 1 ? held : this.#copy(id, held);
+      const part = start.rows === rows ? start : this.#backend.view(start, 0, rows);
+      write(part, part);
       return;
     }
     const out = this.#backend.allocate(rows, columns);
     this.#held.delete(id);
     this.#hold(id, out);
-    write(out, start);
-    if (start !== undefined) this.release(start);
+    write(out, undefined);
+    if (held === undefined) return;
+    const part = this.#backend.view(out, 0, held.rows);
+    this.#backend.add(part, part, held);
+    this.release(held);
   }
 
   /** Ends the caller's hold on a tensor of `take`. */
@@ -64,6 +72,18 @@ export class Coefficients {
       const tensor = this.take(id);
       if (tensor !== undefined) this.release(tensor);
     }
+  }
+
+  /** Replaces what node `id` shares with others by a copy of its own. */
+  #copy(id: number, shared: Tensor): Tensor {
+    const rows = this.#backend.integers(Array.from({ length: shared.rows }, (_, row) => row));
+    const copy = this.#backend.allocate(shared.rows, shared.columns);
+    this.#backend.select(copy, shared, rows);
+    this.#backend.free(rows);
+    this.#held.delete(id);
+    this.#hold(id, copy);
+    this.release(shared);
+    return copy;
   }
 
   #hold(id: number, tensor: Tensor): void {

@@ -1,5 +1,6 @@
 // The backward step of every kind of node, as a table: how a coefficient c (P*R, C) of the output becomes one of each
 // input, under each pass's rule. Relevance is h * c (rules.md: epsilon -> 0 form); nothing divides by a value.
+import { passesThroughSoftmax } from "../backend/backend.ts";
 import type { NodeKind, NodeOf, Node } from "../model/graph.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Coefficients } from "./coefficients.ts";
@@ -22,7 +23,7 @@ const pullbacks: { readonly [K in Exclude<NodeKind, "input" | "lookup">]: Pullba
   linear(backward, node, c) {
     const { tape } = backward;
     const { backend } = tape.network;
-    const epsilons = rules(backward, "linear", node).map(({ epsilon }) => epsilon);
+    const epsilons = rules(backward, "linear", node, c).map(({ epsilon }) => epsilon);
     const through = (coefficient: Tensor) => {
       const weight = weightOf(tape, node.weight);
       into(backward, node, 0, coefficient.rows, weight.columns, (out, start) =>
@@ -37,7 +38,7 @@ const pullbacks: { readonly [K in Exclude<NodeKind, "input" | "lookup">]: Pullba
   },
   norm(backward, node, c) {
     const { tape } = backward;
-    const shares = rules(backward, "norm", node).map(({ sigma }) => sigma);
+    const shares = rules(backward, "norm", node, c).map(({ sigma }) => sigma);
     const x = inputOf(tape, node, 0);
     fresh(backward, node, 0, c.rows, c.columns, (out) =>
       tape.network.backend.normPullback(
@@ -53,7 +54,7 @@ const pullbacks: { readonly [K in Exclude<NodeKind, "input" | "lookup">]: Pullba
   },
   activation(backward, node, c) {
     const { tape } = backward;
-    const slopes = rules(backward, "activation", node).map(({ slope }) => slope);
+    const slopes = rules(backward, "activation", node, c).map(({ slope }) => slope);
     const x = inputOf(tape, node, 0);
     fresh(backward, node, 0, c.rows, c.columns, (out) =>
       tape.network.backend.activatePullback(out, c, x, node.activation, slopes),
@@ -62,17 +63,17 @@ const pullbacks: { readonly [K in Exclude<NodeKind, "input" | "lookup">]: Pullba
   attention(backward, node, c) {
     const { tape, coefficients } = backward;
     const { backend } = tape.network;
-    const shares = rules(backward, "attention", node);
+    const shares = rules(backward, "attention", node, c);
     const [q, k, v] = [0, 1, 2].map((which) => inputOf(tape, node, which)) as [
       Tensor,
       Tensor,
       Tensor,
     ];
-    const like = (x: Tensor) => backend.allocate(shares.length * x.rows, x.columns);
-    const throughSoftmax = shares.some(({ weights }) => weights !== 0);
+    const like = (x: Tensor, passes: number) => backend.allocate(passes * x.rows, x.columns);
+    const through = passesThroughSoftmax(shares);
     const out = {
-      value: like(v),
-      ...(throughSoftmax ? { query: like(q), key: like(k) } : {}),
+      value: like(v, shares.length),
+      ...(through > 0 ? { query: like(q, through), key: like(k, through) } : {}),
     };
     backend.attentionPullback(
       out,
@@ -94,7 +95,7 @@ const pullbacks: { readonly [K in Exclude<NodeKind, "input" | "lookup">]: Pullba
     const { backend } = tape.network;
     const { transposeA, transposeB } = node;
     const [a, b] = [inputOf(tape, node, 0), inputOf(tape, node, 1)];
-    const products = rules(backward, "product", node);
+    const products = rules(backward, "product", node, c);
     const rows = c.rows / products.length;
     /** Gives factor `which`, shaped like `like`, its share of every pass's coefficient. */
     const each = (
@@ -121,7 +122,7 @@ const pullbacks: { readonly [K in Exclude<NodeKind, "input" | "lookup">]: Pullba
   },
   multiply(backward, node, c) {
     const { tape } = backward;
-    const products = rules(backward, "product", node);
+    const products = rules(backward, "product", node, c);
     const [a, b] = [inputOf(tape, node, 0), inputOf(tape, node, 1)];
     const shares = {
       left: products.map(({ left }) => left),
@@ -139,7 +140,7 @@ const pullbacks: { readonly [K in Exclude<NodeKind, "input" | "lookup">]: Pullba
   },
   select(backward, node, c) {
     const { tape } = backward;
-    const passes = backward.composites.length;
+    const passes = passesOf(tape, node, c);
     const { rows, columns } = inputOf(tape, node, 0);
     fresh(backward, node, 0, passes * rows, columns, (out) =>
       tape.network.backend.selectPullback(out, c, tape.batch.reads, passes),
@@ -153,13 +154,20 @@ export function pullBack(backward: Backward, node: Node, c: Tensor): void {
   (pullbacks[node.kind] as Pullback<NodeKind>)(backward, node, c);
 }
 
-/** The rule of every pass for ops of `kind` at `node`. */
+/** The rule for ops of `kind` at `node` of every pass that its coefficient carries. */
 function rules<K extends keyof Rules>(
-  { composites }: Backward,
+  { tape, composites }: Backward,
   kind: K,
-  { layer }: Node,
+  node: Node,
+  c: Tensor,
 ): Rules[K][] {
-  return composites.map((composite) => ruleFor(composite, kind, layer));
+  const passes = passesOf(tape, node, c);
+  return composites.slice(0, passes).map((composite) => ruleFor(composite, kind, node.layer));
+}
+
+/** How many passes a coefficient carries: all, or the first few where the others send nothing. */
+function passesOf({ batch }: Tape, node: Node, c: Tensor): number {
+  return c.rows / batch.rowsOf(node);
 }
 
 /** Writes a share of input `which`, on top of what it has; skipped where nobody needs it. */

@@ -1,6 +1,11 @@
 // Attention and its pullback of one backend against the oracle, over packed batches of every kind.
 import { describe, expect, test } from "vitest";
-import type { AttentionShape, AttentionShares, Segment } from "../../src/backend/backend.ts";
+import {
+  type AttentionShape,
+  type AttentionShares,
+  passesThroughSoftmax,
+  type Segment,
+} from "../../src/backend/backend.ts";
 import {
   normals,
   withScratch,
@@ -112,9 +117,9 @@ export async function runAttention(
     const [out, bare] = [empty(Q, C), empty(Q, C)];
     backend.attention(out, probabilities, q, k, v, shape);
     backend.attention(bare, undefined, q, k, v, shape);
-    const through = shares.some((share) => share.weights !== 0);
+    const through = passesThroughSoftmax(shares);
     const value = empty(P * K, C);
-    const softmax = through ? { query: empty(P * Q, C), key: empty(P * K, C) } : {};
+    const softmax = through > 0 ? { query: empty(through * Q, C), key: empty(through * K, C) } : {};
     backend.attentionPullback({ ...softmax, value }, c, q, k, v, probabilities, shares, shape);
     const kept = await backend.read(probabilities);
     return {
