@@ -115,11 +115,12 @@ function tableOf({ texts, accuracy, rows, forwards }: Agreement): string {
       .join("  ")
       .trimEnd(),
   );
-  const scored = rows.map(({ spearman }) => spearman?.texts ?? 0);
+  const fewest = Math.min(...rows.map(({ spearman }) => spearman?.texts ?? 0));
+  const defined = fewest === texts ? "" : `, of which at least ${fewest} have a correlation`;
   return [
     `Agreement with leave-one-out (${options.removal}) per text, mean over texts with 95 % bootstrap interval`,
     ...body,
-    `${texts} texts, of which ${Math.min(...scored)} to ${Math.max(...scored)} have a defined correlation; ${forwards} forwards` +
+    `${texts} texts${defined}; ${forwards} forwards` +
       (accuracy === undefined ? "" : `; accuracy ${(100 * accuracy).toFixed(1)} %`),
   ].join("\n");
 }

@@ -60,7 +60,7 @@ def finetune(model, corpora, preset, seed, path, device):
             rows, labels = draw_phrases(corpora, order, settings["tokens"], rng)
         x, visible, y = to_device(device, mask_noise(rows, rng), hide_keys(rows, rng), labels)
         with autocast(device):
-            summary = model.summary(model.bert(x, visible, settings["dropout"], rng, first=True))
+            summary = model.summary(model.bert(x, visible, settings["dropout"], rng))
             logits = model.classifier(torch.tanh(summary))
         loss = F.cross_entropy(logits.float(), y)
         update(loss + POOL_PENALTY * summary.float().square().mean(), step, settings, optimizer,

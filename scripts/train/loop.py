@@ -15,20 +15,14 @@ def log(text):
 
 
 def make_optimizer(modules, settings):
-    """AdamW; no decay on biases, LayerNorms and embeddings. Word vectors learn at the
-    share settings["words"] of the rate: those that the labelled phrases show must not
-    run away from their neighbours in meaning that the phrases do not show."""
-    groups = {"matrices": [], "rest": [], "words": []}
+    """AdamW; no decay on biases, LayerNorms and embeddings."""
+    matrices, rest = [], []
     for module in modules:
         for name, p in module.named_parameters():
-            matrix = p.ndim == 2 and "embeddings" not in name
-            kind = "words" if "word_embeddings" in name else "matrices" if matrix else "rest"
-            groups[kind].append(p)
-    return torch.optim.AdamW([
-        {"params": groups["matrices"], "weight_decay": settings["decay"], "share": 1.0},
-        {"params": groups["rest"], "weight_decay": 0.0, "share": 1.0},
-        {"params": groups["words"], "weight_decay": 0.0, "share": settings["words"]},
-    ], lr=settings["lr"], betas=(0.9, 0.98), foreach=True)
+            (matrices if p.ndim == 2 and "embeddings" not in name else rest).append(p)
+    groups = [{"params": matrices, "weight_decay": settings["decay"]},
+              {"params": rest, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=settings["lr"], betas=(0.9, 0.98), foreach=True)
 
 
 def learning_rate(step, settings):
@@ -54,7 +48,7 @@ def update(loss, step, settings, optimizer, parameters):
     loss.backward()
     torch.nn.utils.clip_grad_norm_(parameters, 1.0)
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate(step, settings) * group["share"]
+        group["lr"] = learning_rate(step, settings)
     optimizer.step()
 
 

@@ -15,8 +15,8 @@ CPU = {
     # Phase 2. "average": decay of the running average of the weights; "check": steps between
     # looks at dev; "reviews": share of review steps; "full": see phrase_order.
     "finetune": {
-        "tokens": 1536, "steps": 900, "lr": 6e-4, "warmup": 150, "dropout": 0.1, "decay": 0.01,
-        "average": 0.998, "check": 100, "reviews": 0.1, "full": 6, "words": 0.1,
+        "tokens": 1536, "steps": 800, "lr": 6e-4, "warmup": 150, "dropout": 0.1, "decay": 0.01,
+        "average": 0.998, "check": 100, "reviews": 0.1, "full": 20,
     },
 }
 
@@ -31,11 +31,10 @@ GPU = {
     "pretrain": {
         "tokens": 65536, "steps": 15300, "lr": 1e-3, "warmup": 800, "dropout": 0.0, "decay": 0.01,
         "windows": {128: 0.9, 256: 0.1}, "phrases": 0.01, "prose": 0.4, "labelled": 0.15,
-        "words": 1.0,
     },
     "finetune": {
         "tokens": 1536, "steps": 4000, "lr": 1e-4, "warmup": 300, "dropout": 0.1, "decay": 0.01,
-        "average": 0.998, "check": 100, "reviews": 0.1, "full": 30, "words": 1.0,
+        "average": 0.998, "check": 100, "reviews": 0.1, "full": 20,
     },
 }
 

@@ -72,13 +72,12 @@ def check_speed():
         log("that is slow: install OpenBLAS (apt-get install libopenblas0-pthread) for 20 times that")
 
 
-def prepare_vectors(preset, corpora, seed, path):
+def prepare_vectors(preset, corpora, path):
     if not preset["svd"]:
         return None
     if not path.exists():
         ids = np.concatenate([corpora["reviews"][0], corpora["sst"][0]])
-        vectors = word_vectors(
-            ids, corpora["reviews"], preset["vocabulary"], preset["channels"], seed)
+        vectors = word_vectors(ids, preset["vocabulary"], preset["channels"])
         with open(f"{path}.part", "wb") as out:
             np.save(out, vectors)
         os.replace(f"{path}.part", path)
@@ -105,7 +104,7 @@ def main():
     log("corpora as piece ids")
     corpora = load_corpora(args.data, vocabulary, work, preset["prose"])
     log("word vectors")
-    vectors = prepare_vectors(preset, corpora, args.seed, work / f"vectors-{preset['channels']}.npy")
+    vectors = prepare_vectors(preset, corpora, work / f"vectors-{preset['channels']}.npy")
     prepared = time.time() - began
 
     model, heads = Classifier(config), Heads(config)
@@ -152,8 +151,7 @@ def describe(preset, one, two, seconds, best):
     told = []
     if preset["svd"]:
         told.append("Word vectors start from counts: a singular value decomposition of near and "
-                    "far neighbours in the reviews, and one channel with each piece's polarity in "
-                    "the labelled reviews.")
+                    "far neighbours in the reviews.")
     if one["steps"]:
         told.append(f"Phase 1, {one['steps']:,} steps of about {one['tokens']:,} tokens "
                     f"({seconds[1] / 60:.0f} minutes): masked words in review windows and SST-2 "

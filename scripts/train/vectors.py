@@ -11,7 +11,6 @@ import numpy as np
 from text import SPECIALS
 
 NEAR, FAR = range(1, 5), range(5, 21)
-POLARITY = 1.0  # size of the polarity channel next to an average one
 
 
 def count_pairs(ids, size, distances):
@@ -46,28 +45,14 @@ def unit_rows(matrix):
     return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-6)
 
 
-def polarity(corpus, size):
-    """How much more often each piece stands in positive than in negative reviews:
-    log odds of document frequencies, standard deviation 1."""
-    ids, starts, labels = corpus
-    text = np.repeat(np.arange(len(labels)), np.diff(starts))
-    marked = labels[text] >= 0
-    text, piece = np.divmod(np.unique(text[marked] * size + ids[marked]), size)
-    odds = [np.bincount(piece[labels[text] == y], minlength=size) + 5.0 for y in (0, 1)]
-    score = np.log(odds[1] / odds[0])
-    return score / score.std()
-
-
-def word_vectors(ids, reviews, size, channels, seed, scale=0.1):
-    """(size, channels) float32, `scale` the root mean square of a row. The last
-    channel is the piece's polarity: it holds for words that no phrase shows."""
-    rng = np.random.default_rng([seed, 1])
+def word_vectors(ids, size, channels, scale=0.1):
+    """(size, channels) float32, `scale` the root mean square of a row."""
+    rng = np.random.default_rng([1, 1])  # not the run's seed: that varies the training only
     halves = []
     for distances in (NEAR, FAR):
         vectors = truncated_svd(ppmi(count_pairs(ids, size, distances)), channels // 2, rng)
         halves.append(unit_rows(vectors))
     vectors = unit_rows(np.concatenate(halves, 1)) * scale * np.sqrt(channels)
-    vectors[:, -1] = polarity(reviews, size) * scale * POLARITY
     # Pieces never seen in the text (the specials) start as small noise.
     seen = np.bincount(ids, minlength=size) > 0
     seen[: len(SPECIALS)] = False
