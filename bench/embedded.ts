@@ -56,7 +56,7 @@ export async function timeEmbedded(job: Job, host: Host): Promise<Row[]> {
       },
     ],
     job,
-    `${host.name} ${explainer.backend.name}`,
+    host,
   );
 }
 

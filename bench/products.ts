@@ -27,6 +27,6 @@ export async function timeProduct(job: Job, host: Host): Promise<Row[]> {
       },
     ],
     job,
-    `${host.name} ${backend.name}`,
+    host,
   );
 }

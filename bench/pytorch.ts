@@ -13,6 +13,9 @@ import { agreement, explaining, play, type Row } from "./workload.ts";
 
 const MODEL = "bert-4x256";
 
+/** Another process works while this one waits, so the clock counts for both. */
+const now = () => performance.now();
+
 /** Rows of `attnlrp-vs-pytorch`; none, with a message, where `python` cannot import torch. */
 export async function* againstPytorch(
   jobs: readonly Job<"pytorch">[],
@@ -44,7 +47,7 @@ export async function* againstPytorch(
       const difference = agreement(what, ours, (await pytorch()).scores);
       const row = { name: "attnlrp-vs-pytorch", ours: "attnlrp", other: "pytorch" } as const;
       const matchup = { ...row, against: `${name}, one thread`, difference };
-      yield* await play({ attnlrp, pytorch }, [matchup], job, `node ${backend.name}`);
+      yield* await play({ attnlrp, pytorch }, [matchup], job, { name: host.name, now });
     }
   } finally {
     torch.end();

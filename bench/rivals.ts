@@ -65,7 +65,7 @@ export async function timeForwards(job: Job, host: Host): Promise<Row[]> {
       },
     ],
     job,
-    `${host.name} ${explainer.backend.name}`,
+    host,
   );
 }
 
@@ -99,7 +99,7 @@ export async function timeLoops(job: Job, host: Host): Promise<Row[]> {
       },
     ],
     job,
-    `${host.name} ${explainer.backend.name}`,
+    host,
   );
 }
 

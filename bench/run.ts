@@ -18,7 +18,7 @@ interface Options {
 const names = [...new Set(Object.values(rowNames).flat())].toSorted();
 const options = new Command("npm run bench --")
   .description(
-    "Times forward passes and explanations, ours and others'. Figures are medians of interleaved samples; ratio > 1 means ours is faster.",
+    "Times forward passes and explanations, ours and others'. Figures are medians of interleaved samples, in Node of the thread's own time; ratio > 1 means ours is faster.",
   )
   .option("--model <name>", "a folder under public/models", "sst2")
   .option(

@@ -19,7 +19,8 @@ export default {
     const { chosen, name } = chooseKernels({ plain, relaxed });
     const { chosen: peakModule } = chooseKernels({ plain: plainPeak, relaxed: relaxedPeak });
     const host = {
-      name: "workerd",
+      name: `workerd ${name}`,
+      now: () => performance.now(),
       peak: new WebAssembly.Instance(peakModule).exports.peak as Peak,
       createBackend: () => createWasmBackend(chosen, { name }),
       source: (model: string) =>

@@ -23,10 +23,13 @@ export interface Row {
 /** bench/assembly/peak.ts */
 export type Peak = (rounds: number, factor: number, term: number) => number;
 
-/** What differs between Node and workerd. */
+/** What differs between Node and workerd, and between builds of the kernels. */
 export interface Host {
+  /** Of the runtime and the backend, e.g. "node wasm-simd". */
   readonly name: string;
   readonly peak: Peak;
+  /** Milliseconds from anywhere: of the thread's own work where the runtime tells, of the clock elsewhere. */
+  now(): number;
   createBackend(): Backend | Promise<Backend>;
   /** A folder below public/models. */
   source(model: string): ByteSource;
@@ -50,12 +53,12 @@ export async function play<V extends string>(
   variants: Readonly<Record<V, Variant>>,
   matchups: readonly Matchup<V>[],
   { model, tokens, samples, only }: Job,
-  runtime: string,
+  { name: runtime, now }: Pick<Host, "name" | "now">,
 ): Promise<Row[]> {
   const wanted = matchups.filter(({ name }) => only === undefined || name === only);
   const needed = new Set(wanted.flatMap(({ ours, other }) => [ours, other]));
   const used = Object.fromEntries([...needed].map((name) => [name, variants[name]]));
-  const medians = await interleave(used as Record<V, Variant>, { samples });
+  const medians = await interleave(used as Record<V, Variant>, { samples, now });
   return wanted.map(({ name, ours, other, times = 1, against, difference }) => ({
     name,
     model,
@@ -75,18 +78,18 @@ const SAMPLE_MS = 200;
 /** Median milliseconds per call of each variant, sampled in turn: A B C A B C … */
 export async function interleave<K extends string>(
   variants: Readonly<Record<K, Variant>>,
-  { samples = 7 } = {},
+  { samples = 7, now = () => performance.now() } = {},
 ): Promise<Record<K, number>> {
   const names = Object.keys(variants) as K[];
   const times = new Map<K, number[]>(names.map((name) => [name, []]));
   const calls = new Map<K, number>();
-  for (const name of names) calls.set(name, await callsPerSample(variants[name]));
+  for (const name of names) calls.set(name, await callsPerSample(variants[name], now));
   for (let sample = 0; sample < samples; sample++) {
     for (const name of names) {
       const count = calls.get(name) ?? 1;
-      const begin = performance.now();
+      const begin = now();
       for (let call = 0; call < count; call++) await variants[name]();
-      times.get(name)?.push((performance.now() - begin) / count);
+      times.get(name)?.push((now() - begin) / count);
     }
   }
   return Object.fromEntries(names.map((name) => [name, median(times.get(name) ?? [])])) as Record<
@@ -95,12 +98,12 @@ export async function interleave<K extends string>(
   >;
 }
 
-async function callsPerSample(variant: Variant): Promise<number> {
+async function callsPerSample(variant: Variant, now: () => number): Promise<number> {
   let count = 1;
   for (;;) {
-    const begin = performance.now();
+    const begin = now();
     for (let call = 0; call < count; call++) await variant();
-    const elapsed = performance.now() - begin;
+    const elapsed = now() - begin;
     if (elapsed >= SAMPLE_MS) return count;
     count = Math.max(count + 1, Math.ceil((count * SAMPLE_MS * 1.1) / Math.max(elapsed, 1)));
   }
