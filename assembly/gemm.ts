@@ -182,7 +182,7 @@ function multiplyBlock(
   }
 }
 
-/** All row tiles of one panel of B. Each kernel has one call: asc inlines what is called once. */
+/** All row tiles of one panel of B. */
 function multiplyPanel(
   out: usize,
   outStride: usize,
@@ -201,14 +201,13 @@ function multiplyPanel(
   const bytes5 = <usize>depth * 20;
   const bytes4 = <usize>depth * 16;
   while (fives > 0) {
-    const whole = columns == 8;
-    if (!whole) copyTile(tile, TILE_STRIDE, start, startStride, 5, columns);
-    const to = whole ? out : tile;
-    const toStride = whole ? outStride : TILE_STRIDE;
-    const from = whole ? start : tile;
-    const fromStride = whole ? startStride : TILE_STRIDE;
-    tile5(to, toStride, from, fromStride, a, b, bEnd);
-    if (!whole) copyTile(out, outStride, tile, TILE_STRIDE, 5, columns);
+    if (columns == 8) {
+      tile5(out, outStride, start, startStride, a, b, bEnd);
+    } else {
+      copyTile(tile, TILE_STRIDE, start, startStride, 5, columns);
+      tile5(tile, TILE_STRIDE, tile, TILE_STRIDE, a, b, bEnd);
+      copyTile(out, outStride, tile, TILE_STRIDE, 5, columns);
+    }
     a += bytes5;
     out += 5 * outStride;
     start += 5 * startStride;
@@ -216,15 +215,14 @@ function multiplyPanel(
     fives--;
   }
   while (rows > 0) {
-    const whole = columns == 8 && rows >= 4;
-    const real = min(4, rows);
-    if (!whole) copyTile(tile, TILE_STRIDE, start, startStride, real, columns);
-    const to = whole ? out : tile;
-    const toStride = whole ? outStride : TILE_STRIDE;
-    const from = whole ? start : tile;
-    const fromStride = whole ? startStride : TILE_STRIDE;
-    tile4(to, toStride, from, fromStride, a, b, bEnd);
-    if (!whole) copyTile(out, outStride, tile, TILE_STRIDE, real, columns);
+    if (columns == 8 && rows >= 4) {
+      tile4(out, outStride, start, startStride, a, b, bEnd);
+    } else {
+      const real = min(4, rows);
+      copyTile(tile, TILE_STRIDE, start, startStride, real, columns);
+      tile4(tile, TILE_STRIDE, tile, TILE_STRIDE, a, b, bEnd);
+      copyTile(out, outStride, tile, TILE_STRIDE, real, columns);
+    }
     a += bytes4;
     out += 4 * outStride;
     start += 4 * startStride;
