@@ -86,7 +86,8 @@ export async function convertFolder(
     const copied = await copyFiles(from, partial);
     await writeWeights(partial, conversion, options);
     // Read back as the explainer will: torn writes and numbers that are not finite show here.
-    const sink = { weight: blank, write: () => signal?.throwIfAborted() };
+    const write = () => signal?.throwIfAborted();
+    const sink = { weight: blank, write, writeScales: write };
     const { revision } = await loadWeights(
       await openCheckpoint({ ...folderSource(partial), name: to }),
       plan,
