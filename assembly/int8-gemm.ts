@@ -179,7 +179,7 @@ function multiplyBlock(
   }
 }
 
-/** All row tiles of one panel of B. */
+/** All row tiles of one panel of B. Each kernel has one call, so that asc inlines it. */
 function multiplyPanel(
   out: usize,
   outStride: usize,
@@ -193,20 +193,21 @@ function multiplyPanel(
   columns: i32,
 ): void {
   const tile = scratch + TILE;
-  const pairBytes = (bEnd - b) / STEP_PAIR;
+  const pairs = (bEnd - b) / STEP_PAIR;
   let a = scratch;
   let factors = scratch + FACTORS;
   const fours = countFours(rows);
   let fives = max(0, (rows - 4 * fours) / 5);
   while (fives > 0) {
-    if (columns == 8) {
-      int8Tile5(out, outStride, start, startStride, a, b, bEnd, factors, scales);
-    } else {
-      copyTile(tile, TILE_STRIDE, start, startStride, 5, columns);
-      int8Tile5(tile, TILE_STRIDE, tile, TILE_STRIDE, a, b, bEnd, factors, scales);
-      copyTile(out, outStride, tile, TILE_STRIDE, 5, columns);
-    }
-    a += pairBytes * 20;
+    const whole = columns == 8;
+    if (!whole) copyTile(tile, TILE_STRIDE, start, startStride, 5, columns);
+    const to = whole ? out : tile;
+    const toStride = whole ? outStride : TILE_STRIDE;
+    const from = whole ? start : tile;
+    const fromStride = whole ? startStride : TILE_STRIDE;
+    int8Tile5(to, toStride, from, fromStride, a, b, bEnd, factors, scales);
+    if (!whole) copyTile(out, outStride, tile, TILE_STRIDE, 5, columns);
+    a += pairs * 20;
     factors += 20;
     out += 5 * outStride;
     start += 5 * startStride;
@@ -214,15 +215,16 @@ function multiplyPanel(
     fives--;
   }
   while (rows > 0) {
-    if (columns == 8 && rows >= 4) {
-      int8Tile4(out, outStride, start, startStride, a, b, bEnd, factors, scales);
-    } else {
-      const real = min(4, rows);
-      copyTile(tile, TILE_STRIDE, start, startStride, real, columns);
-      int8Tile4(tile, TILE_STRIDE, tile, TILE_STRIDE, a, b, bEnd, factors, scales);
-      copyTile(out, outStride, tile, TILE_STRIDE, real, columns);
-    }
-    a += pairBytes * 16;
+    const real = min(4, rows);
+    const whole = columns == 8 && real == 4;
+    if (!whole) copyTile(tile, TILE_STRIDE, start, startStride, real, columns);
+    const to = whole ? out : tile;
+    const toStride = whole ? outStride : TILE_STRIDE;
+    const from = whole ? start : tile;
+    const fromStride = whole ? startStride : TILE_STRIDE;
+    int8Tile4(to, toStride, from, fromStride, a, b, bEnd, factors, scales);
+    if (!whole) copyTile(out, outStride, tile, TILE_STRIDE, real, columns);
+    a += pairs * 16;
     factors += 16;
     out += 4 * outStride;
     start += 4 * startStride;
