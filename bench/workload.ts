@@ -1,12 +1,14 @@
-// What is timed, the same in Node and in workerd: the arithmetic ceiling, a forward pass, and what explanations add to it.
-// Variants are interleaved and medians taken, since the machines are shared; a sample lasts long enough for a 1 ms clock.
-import type { Explainer } from "../src/explainer/explainer.ts";
+// How things are timed, the same in Node and in workerd: variants in turn, medians, and rows that set two of them side by side.
+// Taking turns matters because the machines are shared; a sample lasts long enough for a 1 ms clock.
+import type { Backend } from "../src/backend/backend.ts";
 import type { MethodName } from "../src/contract/request.ts";
-import type { Graph } from "../src/model/graph.ts";
+import type { Explainer } from "../src/explainer/explainer.ts";
+import type { ByteSource } from "../src/loading/byte-source.ts";
+import type { Job, RowName } from "./jobs.ts";
 
 /** One line of `npm run bench -- --json`. `ratio` > 1 means that we are faster than `other`; shares of a limit are below 1. */
 export interface Row {
-  readonly name: string;
+  readonly name: RowName;
   readonly model: string;
   readonly runtime: string;
   readonly tokens: number;
@@ -14,12 +16,58 @@ export interface Row {
   readonly ours_ms: number;
   readonly other_ms: number;
   readonly other: string;
+  /** Largest difference between the two results, relative to the largest number of the other's. */
+  readonly difference?: number;
 }
 
 /** bench/assembly/peak.ts */
 export type Peak = (rounds: number, factor: number, term: number) => number;
 
+/** What differs between Node and workerd. */
+export interface Host {
+  readonly name: string;
+  readonly peak: Peak;
+  createBackend(): Backend | Promise<Backend>;
+  /** A folder below public/models. */
+  source(model: string): ByteSource;
+}
+
 type Variant = () => unknown;
+
+/** Two variants set side by side. */
+export interface Matchup<V extends string> {
+  readonly name: RowName;
+  readonly ours: V;
+  readonly other: V;
+  /** How much of `other` is equal work. Default 1. */
+  readonly times?: number;
+  readonly against: string;
+  readonly difference?: number;
+}
+
+/** Times the variants that the wanted matchups need, and gives a row for each matchup. */
+export async function play<V extends string>(
+  variants: Readonly<Record<V, Variant>>,
+  matchups: readonly Matchup<V>[],
+  { model, tokens, samples, only }: Job,
+  runtime: string,
+): Promise<Row[]> {
+  const wanted = matchups.filter(({ name }) => only === undefined || name === only);
+  const needed = new Set(wanted.flatMap(({ ours, other }) => [ours, other]));
+  const used = Object.fromEntries([...needed].map((name) => [name, variants[name]]));
+  const medians = await interleave(used as Record<V, Variant>, { samples });
+  return wanted.map(({ name, ours, other, times = 1, against, difference }) => ({
+    name,
+    model,
+    runtime,
+    tokens,
+    ratio: (times * medians[other]) / medians[ours],
+    ours_ms: medians[ours],
+    other_ms: times * medians[other],
+    other: against,
+    ...(difference === undefined ? {} : { difference }),
+  }));
+}
 
 /** Shortest sample: 200 ms, so that a clock of 1 ms steps errs by half a percent. */
 const SAMPLE_MS = 200;
@@ -64,63 +112,32 @@ export function median(values: readonly number[]): number {
 
 const PEAK_ROUNDS = 2_000_000;
 
-/** Times one model at one length; `peak` is the register-only loop of bench/assembly. */
-export async function timeModel(
-  explainer: Explainer,
-  graph: Graph,
-  { tokens, runtime, peak }: { tokens: number; runtime: string; peak: Peak },
-): Promise<Row[]> {
-  const { name: model, config } = explainer;
-  // Ids only: tokenizing is not what is timed. Ordinary ids, none of them special.
-  const ids = Array.from({ length: tokens }, (_, token) => (1000 + 37 * token) % config.vocabulary);
-  const explain = (methods: MethodName[]) => () =>
-    explainer.explain({ ids, methods: methods.map((method) => ({ method })) as never });
-  const times = await interleave({
+/** The peak loop as a variant, and how much of it `operations` are. */
+export function atPeak(peak: Peak, operations: number): { peak: Variant; times: number } {
+  return {
     peak: () => peak(PEAK_ROUNDS, 0.999, 0.001),
-    forward: () => explainer.predict({ ids }),
-    attnlrp: explain(["attnlrp"]),
-    relevance: explain(["attnlrp", "cp-lrp", "gradient-x-input"]),
-    everything: explain(["loo", "attnlrp", "cp-lrp", "gradient-x-input"]),
-  });
-  const atPeak = (operations: number) => (operations / (96 * PEAK_ROUNDS)) * times.peak;
-  const row = (name: string, ours: number, other: number, against: string): Row => ({
-    name,
-    model,
-    runtime: `${runtime} ${explainer.backend.name}`,
-    tokens,
-    ratio: other / ours,
-    ours_ms: ours,
-    other_ms: other,
-    other: against,
-  });
-  const { forward } = times;
-  return [
-    row(
-      "forward-share-of-peak",
-      forward,
-      atPeak(operationsOf(graph, tokens)),
-      "the same operations at the measured peak",
-    ),
-    row("forward-per-attnlrp", times.attnlrp, forward, "one forward"),
-    row("forward-per-three-methods", times.relevance, forward, "one forward"),
-    row(
-      "own-loop-per-explain",
-      times.everything,
-      forward * (tokens + 1),
-      "a forward per token and one more",
-    ),
-  ];
+    // bench/assembly/peak.ts: 96 operations a round.
+    times: operations / (96 * PEAK_ROUNDS),
+  };
 }
 
-/** Operations of one forward over one sequence: 2 per multiply-add of matrix products; the rest is not counted. */
-function operationsOf({ nodes }: Graph, tokens: number): number {
-  const rowsOf = (rows: number | "tokens" | "reads") =>
-    rows === "tokens" ? tokens : rows === "reads" ? 1 : rows;
-  return nodes.reduce((total, node) => {
-    const rows = rowsOf(node.rows);
-    const input = nodes[node.inputs[0] ?? -1];
-    if (node.kind === "linear") return total + 2 * rows * node.columns * (input?.columns ?? 0);
-    if (node.kind === "attention") return total + 4 * rows * tokens * node.columns;
-    return total;
-  }, 0);
+/** Largest difference relative to the largest number of `expected`. Throws above `limit`: unequal work is not compared. */
+export function agreement(
+  what: string,
+  actual: readonly number[],
+  expected: ArrayLike<number>,
+  limit = 1e-3,
+): number {
+  const wanted = Array.from(expected);
+  const largest = Math.max(...wanted.map(Math.abs));
+  const difference = Math.max(...actual.map((x, i) => Math.abs(x - (wanted[i] ?? NaN)))) / largest;
+  if (difference <= limit && actual.length === wanted.length) return difference;
+  const both = `${actual.join(", ")} against ${wanted.join(", ")}`;
+  throw new Error(`bench: ${what} differ by ${difference} of the largest: ${both}`);
+}
+
+/** An explanation by `methods`, as a variant. */
+export function explaining(explainer: Explainer, ids: readonly number[], methods: MethodName[]) {
+  const request = { ids: [...ids], methods };
+  return () => explainer.explain(request);
 }

@@ -2,6 +2,7 @@
 import { waitUntil } from "cloudflare:workers";
 import plain from "../build/kernels.simd.wasm";
 import relaxed from "../build/kernels.relaxed-simd.wasm";
+import { version } from "../package.json";
 import { type App, createApp } from "./api/app.ts";
 import { createModelStore } from "./api/model-store.ts";
 import { chooseKernels, createDryBackend, createWasmBackend } from "./backend/wasm.ts";
@@ -40,7 +41,8 @@ export default {
 function appOf(environment: Environment): App {
   const names = list(environment.MODELS);
   const load = (name: string) => loadModel(name, names.length, environment);
-  return createApp({ models: createModelStore({ names, load, keepAlive: waitUntil }) });
+  const models = createModelStore({ names, load, keepAlive: waitUntil });
+  return createApp({ models, version });
 }
 
 /** Wrong vars show here, as 503 with their name, so that the server stays up and says so. */

@@ -1,9 +1,12 @@
 // The engine below the explainer: values and relevance at every named activation, and what must hold exactly.
 import { describe, expect, test } from "vitest";
+import { leaveOneOut } from "../src/attribution/leave-one-out.ts";
 import { compositeOf } from "../src/attribution/methods.ts";
+import { remove } from "../src/attribution/removals.ts";
 import { backward } from "../src/engine/backward.ts";
 import { pack, unpack } from "../src/engine/batch.ts";
 import { forward } from "../src/engine/forward.ts";
+import { sharedRows } from "../src/engine/shared-rows.ts";
 import type { Network, Tape } from "../src/engine/tape.ts";
 import { extraOf, valueOf } from "../src/engine/tape.ts";
 import { openCheckpoint } from "../src/loading/checkpoint.ts";
@@ -141,6 +144,33 @@ for (const { name, make } of backends) {
           expect(gaps[0]).toBeGreaterThan(1e-3);
         }
       }
+    });
+
+    test("leave-one-out gives the same bits one by one and in chunks of any size, rows shared or not", async () => {
+      const { model, network } = await load(family, make);
+      const goldenCase = golden.cases[1];
+      if (goldenCase === undefined) throw new Error("golden: no second case");
+      const sequence = sequenceOf(model, goldenCase);
+      const target = goldenCase.logits.map((_, index) => Number(index === 0));
+      for (const removal of ["attention", "zero", "delete", { replace: 4 }] as const) {
+        const removed = sequence.ids.map((_, token) => remove(model, sequence, [token], removal));
+        const measure = async (rowsPerChunk: number) => {
+          const values: number[] = [];
+          for await (const chunk of leaveOneOut(network, removed, target, { rowsPerChunk })) {
+            values.push(...chunk);
+          }
+          return values;
+        };
+        const alone = await measure(1);
+        expect(alone.length).toBe(sequence.ids.length);
+        for (const rows of [20, 64, 1000]) expect(await measure(rows)).toEqual(alone);
+        // Deletion moves positions, so that few rows are equal; the others leave nearly all of them as they are.
+        const shared = sharedRows(pack(removed));
+        if (removal !== "delete")
+          expect(shared?.distinct.rows).toBeLessThan(3 * sequence.ids.length);
+      }
+      expect(sharedRows(pack([sequence])), "one sequence has nothing to share").toBeUndefined();
+      expect(network.backend.memory().live).toBe(0);
     });
 
     test("a sequence gets the same bits alone, in a batch, padded, and in any chunk", async () => {

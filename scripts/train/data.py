@@ -1,7 +1,9 @@
 """Reads the corpora and keeps them as piece ids in the work folder."""
 
+import io
 import json
 import lzma
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -60,6 +62,13 @@ def read_prose(data, lines_per_text=30):
                 batch = []
 
 
+def write_whole(path, content):
+    """Whole or not at all: a kill while writing leaves no half file behind."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
 def build_vocabulary(data, size, path):
     if path.exists():
         return json.loads(path.read_text("utf-8"))
@@ -70,7 +79,7 @@ def build_vocabulary(data, size, path):
         for word in words(to_plain(text)) + words(text):
             counts[word] += SST_WEIGHT // 2
     vocabulary = train_wordpiece(counts, size)
-    path.write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
+    write_whole(path, json.dumps(vocabulary, ensure_ascii=False).encode())
     return vocabulary
 
 
@@ -105,7 +114,9 @@ def load_corpora(data, vocabulary, work, prose):
         if prose:
             parts["prose"] = encode_texts(read_prose(data), encode)
         flat = {f"{k}.{i}": a for k, arrays in parts.items() for i, a in enumerate(arrays)}
-        np.savez(path, **flat)
+        file = io.BytesIO()
+        np.savez(file, **flat)
+        write_whole(path, file.getvalue())
     flat = np.load(path)
     names = {key.split(".")[0] for key in flat.files}
     return {name: tuple(flat[f"{name}.{i}"] for i in range(3)) for name in sorted(names)}

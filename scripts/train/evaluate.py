@@ -23,7 +23,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="the exported folder")
     parser.add_argument("--split", default="dev", choices=["dev", "test"])
-    parser.add_argument("--data", required=True, help="the folder with sst2/dev.tsv and sst2/test.tsv")
+    parser.add_argument("--data", required=True, help="the folder with sst2/*.tsv")
     args = parser.parse_args()
     torch.set_num_threads(1)
     right, count = measure(args.model, args.data, args.split)

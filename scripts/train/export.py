@@ -65,7 +65,8 @@ def export(folder, config, vocabulary, weights):
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
     write_json(folder / "tokenizer.json", tokenizer_json(vocabulary), indent=1)
-    write_json(folder / "tokenizer_config.json", tokenizer_config(config["max_position_embeddings"]))
+    positions = config["max_position_embeddings"]
+    write_json(folder / "tokenizer_config.json", tokenizer_config(positions))
     pieces = sorted(vocabulary, key=vocabulary.get)
     (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", "utf-8")
     arrays = {name: value.float().numpy().copy() for name, value in weights.items()}

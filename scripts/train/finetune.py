@@ -1,6 +1,7 @@
 """Phase 2: SST-2 phrases, with some long review windows so that paragraphs work."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 
 from batches import draw_phrases, draw_windows, hide_keys, mask_noise, phrase_order, to_device
 from loop import autocast, log, make_optimizer, run_phase, step_rng, update
-from text import CLS, SEP, PAD
+from text import CLS, PAD, SEP
 
 POOL_PENALTY = 0.01  # on the squared pooler input: tanh must not saturate
 
@@ -31,24 +32,13 @@ def assess(model, corpus, device, rows=64):
     return right / len(labels), loss / len(labels)
 
 
-class Record:
-    """The best averaged weights so far, in a form run_phase can save."""
-
-    def __init__(self):
-        self.kept = {"accuracy": 0.0, "step": 0, "weights": None}
-
-    def state_dict(self):
-        return self.kept
-
-    def load_state_dict(self, kept):
-        self.kept = kept
-
-
 def finetune(model, corpora, preset, seed, path, device):
+    """(the averaged weights that did best on dev, seconds)"""
     settings = preset["finetune"]
     order = phrase_order(corpora["sst"], settings["full"])
     optimizer = make_optimizer([model], settings)
-    average, record = copy.deepcopy(model), Record()
+    average = copy.deepcopy(model)
+    best = {"accuracy": 0.0, "step": 0, "weights": None}
 
     def train_step(step):
         rng = step_rng(seed, 2, step)
@@ -74,11 +64,11 @@ def finetune(model, corpora, preset, seed, path, device):
     def on_check(step):
         now, loss = assess(average, corpora["dev"], device)
         log(f"phase 2, step {step}: dev accuracy {now:.4f}, loss {loss:.4f}")
-        if now > record.kept["accuracy"]:
+        if now > best["accuracy"]:
             weights = {k: v.cpu().clone() for k, v in average.state_dict().items()}
-            record.kept = {"accuracy": now, "step": step, "weights": weights}
+            best.update(accuracy=now, step=step, weights=weights)
 
+    record = SimpleNamespace(state_dict=lambda: best, load_state_dict=best.update)
     state = {"model": model, "optimizer": optimizer, "average": average, "record": record}
     seconds = run_phase("phase 2", path, settings, state, train_step, on_check)
-    model.load_state_dict(record.kept["weights"])
-    return record.kept, seconds
+    return best, seconds

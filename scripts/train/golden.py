@@ -13,8 +13,13 @@ from data import read_sst, to_plain
 from export import load
 from text import CLS, SEP
 
-EXTRA = ["", "Café Müller isn't half bad!", "日本 naïve\tfilm…", "It's NOT good — it's GREAT.",
-         "supercalifragilisticexpialidocious 🙂 ok"]
+EXTRA = [
+    "",
+    "Café Müller isn't half bad!",
+    "日本 naïve\tfilm…",
+    "It's NOT good — it's GREAT.",
+    "supercalifragilisticexpialidocious 🙂 ok",
+]
 
 
 def main():

@@ -162,7 +162,7 @@ class Heads(nn.Module):
         self.review = nn.Linear(channels, 2)
 
     def words(self, hidden, word_vectors):
-        x = self.transform.LayerNorm(F.gelu(self.transform.dense(hidden)))
+        x = self.transform.LayerNorm(F.gelu(self.transform.dense(hidden)).float())
         return F.linear(x, word_vectors, self.word_bias)
 
 
@@ -175,7 +175,8 @@ def start_weights(model, heads, vectors, piece_counts, seed):
             nn.init.zeros_(module.bias)
     embeddings = model.bert.embeddings
     with torch.no_grad():
-        embeddings.position_embeddings.weight.copy_(waves(*embeddings.position_embeddings.weight.shape))
+        order = embeddings.position_embeddings.weight
+        order.copy_(waves(*order.shape))
         embeddings.token_type_embeddings.weight.zero_()
         if vectors is None:
             nn.init.normal_(embeddings.word_embeddings.weight, std=0.02)

@@ -2,7 +2,7 @@
 """Trains Plumbline's built-in sentiment model and writes it as a Hugging Face folder.
 
 example:
-  python3 scripts/train/train.py --preset cpu --data DIR --work /tmp/plumbline-train \\
+  python3 scripts/train/train.py --preset cpu --data DIR --work WORK \\
       --out public/models/sst2
 
 --data holds
@@ -18,6 +18,7 @@ lost. Give a new --work to start over.
 """
 
 import argparse
+import io
 import os
 import time
 from pathlib import Path
@@ -30,7 +31,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from card import PROSE, write_card  # noqa: E402
-from data import build_vocabulary, load_corpora, read_sst  # noqa: E402
+from data import build_vocabulary, load_corpora, read_sst, write_whole  # noqa: E402
 from evaluate import measure  # noqa: E402
 from export import export  # noqa: E402
 from finetune import finetune  # noqa: E402
@@ -45,7 +46,7 @@ def read_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="cpu", choices=sorted(PRESETS),
-                        help="cpu: 6 x 128, about an hour on one thread; gpu: 6 x 256 and 1e9 "
+                        help="cpu: 6 x 128, ten minutes on one thread; gpu: 6 x 256 and 1e9 "
                         "tokens; smoke: the whole way with a few steps, to see that it works")
     parser.add_argument("--data", required=True, help="the folder with the corpora, only read")
     parser.add_argument("--work", required=True, help="folder for vocabulary, ids and checkpoints")
@@ -69,7 +70,7 @@ def check_speed():
     speed = 5 * 2 * 1024 * 256 * 256 / (time.time() - began) / 1e9
     log(f"matrix products on the CPU: {speed:.0f} GFLOP/s")
     if speed < 10:
-        log("that is slow: install OpenBLAS (apt-get install libopenblas0-pthread) for 20 times that")
+        log("that is slow; OpenBLAS is 20 times faster: apt-get install libopenblas0-pthread")
 
 
 def prepare_vectors(preset, corpora, path):
@@ -78,9 +79,9 @@ def prepare_vectors(preset, corpora, path):
     if not path.exists():
         ids = np.concatenate([corpora["reviews"][0], corpora["sst"][0]])
         vectors = word_vectors(ids, preset["vocabulary"], preset["channels"])
-        with open(f"{path}.part", "wb") as out:
-            np.save(out, vectors)
-        os.replace(f"{path}.part", path)
+        file = io.BytesIO()
+        np.save(file, vectors)
+        write_whole(path, file.getvalue())
     return np.load(path)
 
 
@@ -105,7 +106,10 @@ def main():
     corpora = load_corpora(args.data, vocabulary, work, preset["prose"])
     log("word vectors")
     vectors = prepare_vectors(preset, corpora, work / f"vectors-{preset['channels']}.npy")
-    prepared = time.time() - began
+    clock = work / f"{args.preset}.prepared"  # seconds, kept for the card of a resumed run
+    if not clock.exists():
+        write_whole(clock, f"{time.time() - began:.0f}".encode())
+    prepared = float(clock.read_text())
 
     model, heads = Classifier(config), Heads(config)
     counts = np.bincount(corpora["reviews"][0], minlength=preset["vocabulary"])
@@ -135,10 +139,11 @@ def write_figures(args, preset, config, device, seconds, best):
         "parameters": f"{parameters / 1e6:.1f}",
         "size": f"{(Path(args.out) / 'model.safetensors').stat().st_size / 1e6:.1f}",
         "dev": 100 * dev, "test": 100 * test, "dev_count": dev_count, "test_count": test_count,
+        "error": 100 * (test * (1 - test) / test_count) ** 0.5,
         "layers": preset["layers"], "channels": preset["channels"], "width": preset["width"],
         "heads": config["num_attention_heads"], "positions": preset["positions"],
         "vocabulary": f"{preset['vocabulary']:,}", "preset": args.preset, "seed": args.seed,
-        "hours": f"{sum(seconds) / 3600:.1f}", "phases": phases,
+        "minutes": f"{sum(seconds) / 60:.0f}", "phases": phases,
         "hardware": "on one GPU" if device.type == "cuda" else "on one CPU thread",
         "sst_count": f"{len(read_sst(args.data, 'train')):,}",
         "prose": PROSE if preset["prose"] else "",
@@ -156,11 +161,12 @@ def describe(preset, one, two, seconds, best):
         told.append(f"Phase 1, {one['steps']:,} steps of about {one['tokens']:,} tokens "
                     f"({seconds[1] / 60:.0f} minutes): masked words in review windows and SST-2 "
                     "phrases, and the mood of both.")
-    told.append(f"{'Phase 2' if one['steps'] else 'Then'}, {two['steps']:,} steps of about "
-                f"{two['tokens']:,} tokens ({seconds[2] / 60:.0f} minutes): SST-2 phrases, long ones "
-                f"more often, and {two['reviews']:.0%} windows of labelled reviews. AdamW, peak rate "
-                f"{two['lr']:g}, dropout {two['dropout']}. The weights are a running average; those "
-                f"of step {best['step']:,} did best on the dev sentences.")
+    name = "Phase 2" if one["steps"] else "Then"
+    told.append(f"{name}, {two['steps']:,} steps of about {two['tokens']:,} tokens "
+                f"({seconds[2] / 60:.0f} minutes): SST-2 phrases, long ones more often, and "
+                f"{two['reviews']:.0%} windows of labelled reviews. AdamW, peak "
+                f"rate {two['lr']:g}, dropout {two['dropout']}. The weights are a running average; those of step "
+                f"{best['step']:,} did best on the dev sentences.")
     return "\n".join(f"- {line}" for line in told)
 
 

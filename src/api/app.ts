@@ -37,7 +37,7 @@ const verbs: readonly (readonly [path: string, verb: "GET" | "POST"])[] = [
 
 const links = z.record(z.string(), z.string()).meta({ id: "Links" });
 
-export function createApp({ models, limits, version = "0.1.0" }: AppOptions) {
+export function createApp({ models, limits, version = "unreleased" }: AppOptions) {
   const dependencies = { models, limits: { ...defaultLimits, ...limits }, version };
   const start = createRoute({
     method: "get",

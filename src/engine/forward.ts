@@ -1,9 +1,9 @@
 // Runs a graph once over a packed batch, freeing values as soon as nobody needs them, or keeping all as a tape.
-import type { Graph } from "../model/graph.ts";
 import type { Tensor } from "../tensor.ts";
 import { type PackedBatch, upload } from "./batch.ts";
 import { type Keep, runNode } from "./ops.ts";
-import type { Network, Tape } from "./tape.ts";
+import { type Plan, planOf, sharedRows } from "./shared-rows.ts";
+import { type Network, type Tape, valueOf } from "./tape.ts";
 
 export interface ForwardOptions {
   /** "tape" keeps every value for a backward pass, "output" frees each value after its last use. */
@@ -42,10 +42,8 @@ export function forward(
   };
   const tape: Tape = { network, batch, values, extras, release };
   try {
-    for (const node of graph.nodes) {
-      runNode(tape, node, keep);
-      if (keep === "output") for (const id of lastUses(graph).get(node.id) ?? []) drop(id);
-    }
+    if (keep === "tape") for (const node of graph.nodes) runNode(tape, node, keep);
+    else runFreeing(tape, drop);
   } catch (error) {
     release();
     throw error;
@@ -53,20 +51,41 @@ export function forward(
   return tape;
 }
 
-const known = new WeakMap<Graph, ReadonlyMap<number, readonly number[]>>();
+/** Runs the graph with equal rows of its beginning shared, and drops each value after its last use. */
+function runFreeing(tape: Tape, drop: (id: number) => void): void {
+  const { graph } = tape.network;
+  const plan = planOf(graph);
+  const run = (part: Tape, id: number) => {
+    const node = graph.nodes[id];
+    if (node === undefined) throw new Error(`forward: the graph has no node ${id}`);
+    runNode(part, node, "output");
+    for (const value of plan.lastUses.get(id) ?? []) drop(value);
+  };
+  runBeginning(tape, plan, run);
+  for (const id of plan.order.slice(plan.beginning)) run(tape, id);
+}
 
-/** Node id -> the values that nobody reads after that node has run. Computed once per graph. */
-function lastUses(graph: Graph): ReadonlyMap<number, readonly number[]> {
-  const computed = known.get(graph);
-  if (computed !== undefined) return computed;
-  const last = new Map<number, number>();
-  for (const { id, inputs } of graph.nodes) {
-    last.set(id, id);
-    for (const input of inputs) last.set(input, id);
+function runBeginning(tape: Tape, plan: Plan, run: (part: Tape, id: number) => void): void {
+  const { backend } = tape.network;
+  const beginning = plan.order.slice(0, plan.beginning);
+  const shared = sharedRows(tape.batch.packed);
+  if (shared === undefined) {
+    for (const id of beginning) run(tape, id);
+    return;
   }
-  last.delete(graph.output.id);
-  const ends = new Map<number, number[]>();
-  for (const [value, node] of last) ends.set(node, [...(ends.get(node) ?? []), value]);
-  known.set(graph, ends);
-  return ends;
+  const batch = upload(backend, shared.distinct);
+  const index = backend.integers(shared.index);
+  try {
+    for (const id of beginning) run({ ...tape, batch }, id);
+    for (const id of plan.handedOn) {
+      const distinct = valueOf(tape, id);
+      const copied = backend.allocate(shared.index.length, distinct.columns);
+      tape.values[id] = copied;
+      backend.select(copied, distinct, index);
+      backend.free(distinct);
+    }
+  } finally {
+    batch.release();
+    backend.free(index);
+  }
 }

@@ -5,6 +5,13 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { MethodName } from "../contract/request.ts";
 import type { Thresholds } from "../comparison/levels.ts";
 
+export interface DryNetwork {
+  readonly network: Network;
+  readonly limitBytes: number;
+  /** What was found for requests of the same sizes: rows per chunk. */
+  readonly known: Map<string, number>;
+}
+
 export interface Context {
   /** Name under which the model is served. */
   readonly name: string;
@@ -21,5 +28,5 @@ export interface Context {
   readonly methods: readonly MethodName[];
   readonly thresholds: Partial<Thresholds>;
   /** The same network on a backend that only counts; absent where memory is not limited. */
-  readonly dry: { readonly network: Network; readonly limitBytes: number } | undefined;
+  readonly dry: DryNetwork | undefined;
 }

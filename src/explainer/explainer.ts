@@ -90,6 +90,7 @@ export async function createExplainer(options: ExplainerOptions): Promise<Explai
       // What the backend holds before anything is loaded comes off the limit.
       limitBytes: memory.limitBytes - memory.dry.memory().total,
       network: dryNetwork(memory.dry, model, loaded),
+      known: new Map(),
     },
   };
   // Switching a method off must not break the shortest request: the defaults are those that are left.

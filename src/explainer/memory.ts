@@ -45,7 +45,12 @@ export async function fitRequest(
   { passes, preferred = 320 }: { readonly passes: number; readonly preferred?: number },
 ): Promise<number> {
   if (dry === undefined) return preferred;
-  const { network, limitBytes } = dry;
+  const { network, limitBytes, known } = dry;
+  // Memory depends on sizes alone, so each size is replayed once.
+  const visible = sequence.hidden.filter((hidden) => !hidden).length;
+  const size = `${sequence.ids.length} ${visible} ${passes} ${preferred}`;
+  const found = known.get(size);
+  if (found !== undefined) return found;
   const need = (tokens: number, count: number, copies: number) =>
     peakOf(network, () => {
       const part = cut(sequence, tokens);
@@ -75,6 +80,7 @@ export async function fitRequest(
   while (rows > length && (await need(length, 0, Math.floor(rows / length))) > limitBytes) {
     rows = Math.max(length, rows >> 1);
   }
+  known.set(size, rows);
   return rows;
 }
 
