@@ -119,6 +119,24 @@ export function int8Tests({ compare }: Judge): void {
     );
   });
 
+  test.each([511, 512, 1024])("no sum overflows: every weight -128, K = %i", async (K) => {
+    await compare(
+      "int8 largest sums",
+      `K ${K}`,
+      async ({ backend, floats, empty }) => {
+        const weight = backend.weight(K, K, "int8");
+        for (let n = 0; n < K; n++) backend.write(weight, n * K, new Int8Array(K).fill(-128));
+        backend.writeScales(weight, 0, new Float32Array(K).fill(0.01));
+        const a = floats(new Float32Array(K).fill(-3), 1, K);
+        const [out, back] = [empty(1, K), empty(1, K)];
+        backend.matmul(out, a, weight, { transposeB: true });
+        backend.matmul(back, a, weight);
+        return { out: await backend.read(out), back: await backend.read(back) };
+      },
+      1e-6,
+    );
+  });
+
   test("rows of zeros, of one number, tiny and huge", async () => {
     const [N, K] = [6, 20];
     const rows = [
