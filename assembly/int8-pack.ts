@@ -4,7 +4,7 @@ import { loadFirst } from "./simd";
 import { STEP_PAIR } from "./int8-tiles";
 
 /** Activations become integers of at most this size. */
-export const LARGEST: f32 = 32767;
+const LARGEST: f32 = 32767;
 /** Rows whose largest number is smaller than 2^-100 are quantised as if it were that: LARGEST / it stays finite. */
 const SMALLEST: f32 = 7.888609e-31;
 /** 1.5 * 2^23: added to a smaller number, it leaves the nearest integer (half to even) in the low bits. */

@@ -31,7 +31,7 @@ const shapes = [
 ] as const;
 
 /** (rows, columns) of int8 numbers over their whole range, -128 too, and scales of different size. */
-export function int8Weight(backend: Backend, rows: number, columns: number, seed = 1): Tensor {
+function int8Weight(backend: Backend, rows: number, columns: number, seed = 1): Tensor {
   const weight = backend.weight(rows, columns, "int8");
   const count = rows * columns;
   const integers = Int8Array.from(normals(seed)(count), (value, i) =>
