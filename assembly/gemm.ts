@@ -2,6 +2,7 @@
 //
 // One element is start + a0 b0 + a1 b1 + ... in the order of k, whatever tile, row block or k block it falls
 // into: a row has the same bits alone, in a batch and at any place of a batch.
+import { copyTile, countFours, evenBlock } from "./blocks";
 import { packColumns, packRows, packTile, packTransposedTile } from "./pack";
 import { STEP_B, tile4, tile5 } from "./tiles";
 
@@ -54,8 +55,8 @@ export function gemm(
     startStep = 0;
     memory.fill(start, 0, TILE_STRIDE);
   }
-  const rowBlock = evenBlock(M, MAX_ROWS);
-  const depthBlock = evenBlock(K, MAX_DEPTH);
+  const rowBlock = evenBlock(M, MAX_ROWS, 4);
+  const depthBlock = evenBlock(K, MAX_DEPTH, 4);
   for (let m = 0; m < M; m += rowBlock) {
     const rows = min(rowBlock, M - m);
     const outBlock = out + <usize>m * outStride;
@@ -100,19 +101,6 @@ export function gemm(
       }
     }
   }
-}
-
-/** Size of equal blocks of at most `most`, so that the last one is not a sliver. Divisible by 4 unless alone. */
-function evenBlock(size: i32, most: i32): i32 {
-  if (size <= most) return size;
-  const blocks = (size + most - 1) / most;
-  return ((size + blocks - 1) / blocks + 3) & ~3;
-}
-
-/** How many tiles of 4 rows cover what tiles of 5 leave: rows = 5 fives + 4 fours exactly from 12 rows on. */
-function countFours(rows: i32): i32 {
-  const fours = (5 - (rows % 5)) % 5;
-  return rows >= 4 * fours ? fours : (rows + 3) >> 2;
 }
 
 function packBlock(
@@ -227,22 +215,5 @@ function multiplyPanel(
     out += 4 * outStride;
     start += 4 * startStride;
     rows -= 4;
-  }
-}
-
-function copyTile(
-  to: usize,
-  toStride: usize,
-  from: usize,
-  fromStride: usize,
-  rows: i32,
-  columns: i32,
-): void {
-  for (let m = 0; m < rows; m++) {
-    for (let n = 0; n < columns; n++) {
-      f32.store(to + ((<usize>n) << 2), f32.load(from + ((<usize>n) << 2)));
-    }
-    to += toStride;
-    from += fromStride;
   }
 }

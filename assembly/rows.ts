@@ -91,3 +91,43 @@ export function relevance(out: usize, c: usize, h: usize, R: i32, C: i32): void 
     out += 4;
   }
 }
+
+/** As `lookup`, of an int8 table with one scale per row. */
+export function lookupInt8(
+  out: usize,
+  table: usize,
+  tableScales: usize,
+  ids: usize,
+  scale: usize,
+  R: i32,
+  C: i32,
+  tableRows: i32,
+): i32 {
+  for (let r = 0; r < R; r++) {
+    const id = i32.load(ids + ((<usize>r) << 2));
+    if (<u32>id >= <u32>tableRows) return r;
+    let factor = f32.load(tableScales + ((<usize>id) << 2));
+    if (scale != 0) factor *= f32.load(scale + ((<usize>r) << 2));
+    widenRow(out, table + <usize>id * <usize>C, C, factor);
+    out += (<usize>C) << 2;
+  }
+  return -1;
+}
+
+function widenRow(out: usize, row: usize, C: i32, factor: f32): void {
+  const factors = f32x4.splat(factor);
+  for (; C >= 8; C -= 8) {
+    const words = v128.load8x8_s(row);
+    const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(words));
+    const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(words));
+    v128.store(out, f32x4.mul(low, factors));
+    v128.store(out, f32x4.mul(high, factors), 16);
+    row += 8;
+    out += 32;
+  }
+  for (; C > 0; C--) {
+    f32.store(out, <f32>i32.load8_s(row) * factor);
+    row++;
+    out += 4;
+  }
+}

@@ -6,6 +6,7 @@ import { createReferenceBackend } from "../src/backend/reference.ts";
 import { attentionTests, hiddenKeyTests } from "./suite/attention.ts";
 import { bitTests } from "./suite/bits.ts";
 import { createErrorTable, createJudge, type BackendUnderTest } from "./suite/compare.ts";
+import { int8BitTests, int8StorageTests, int8Tests } from "./suite/int8.ts";
 import { linearTests } from "./suite/linear.ts";
 import { rowTests } from "./suite/rows.ts";
 import { storageTests } from "./suite/storage.ts";
@@ -15,8 +16,14 @@ const patience = { timeout: 120_000 };
 
 export function backendSuite(given: readonly BackendUnderTest[]): void {
   describe.each(given)("backend $name", patience, ({ name, make }) => {
-    describe("storage", () => storageTests(make, name));
-    describe("same bits", () => bitTests(make));
+    describe("storage", () => {
+      storageTests(make, name);
+      int8StorageTests(make);
+    });
+    describe("same bits", () => {
+      bitTests(make);
+      int8BitTests(make);
+    });
     describe("hidden keys", () => hiddenKeyTests(make));
   });
 
@@ -33,6 +40,7 @@ export function backendSuite(given: readonly BackendUnderTest[]): void {
     afterAll(() => errors.print("relative to the largest number of each result"));
     const judge = createJudge(backends, createReferenceBackend(), errors);
     linearTests(judge);
+    int8Tests(judge);
     rowTests(judge);
     attentionTests(judge);
   });

@@ -1,5 +1,6 @@
 // What the loading tests share: a backend that only records, plans, and the check of an error.
 import { expect } from "vitest";
+import type { WeightFormat } from "../src/backend/backend.ts";
 import { memorySource, type ByteSource } from "../src/loading/byte-source.ts";
 import { CheckpointError } from "../src/loading/checkpoint-error.ts";
 import type { PlannedWeight } from "../src/loading/plan.ts";
@@ -13,18 +14,33 @@ export const INDEX = "model.safetensors.index.json";
 /** Keeps what is written, and insists that it is written once, in order and inside the tensor. */
 export function recorder() {
   return {
-    weight: (rows: number, columns: number): Tensor => ({
+    weight: (rows: number, columns: number, format: WeightFormat = "f32"): Tensor => ({
       rows,
       columns,
-      storage: { values: new Float32Array(rows * columns).fill(Number.NaN), filled: 0 },
+      storage: {
+        values:
+          format === "int8"
+            ? new Int8Array(rows * columns)
+            : new Float32Array(rows * columns).fill(Number.NaN),
+        filled: 0,
+      },
     }),
-    write(tensor: Tensor, at: number, values: Float32Array) {
-      const storage = tensor.storage as { values: Float32Array; filled: number };
+    writeScales(tensor: Tensor, at: number, scales: Float32Array) {
+      expect([at, scales.length]).toEqual([0, tensor.rows]);
+      (tensor.storage as { scales: Float32Array }).scales = scales.slice();
+    },
+    write(tensor: Tensor, at: number, values: Float32Array | Int8Array) {
+      const storage = tensor.storage as { values: Float32Array | Int8Array; filled: number };
+      expect(values).toBeInstanceOf(storage.values.constructor);
       expect(at).toBe(storage.filled);
       storage.values.set(values, at);
       storage.filled += values.length;
     },
   };
+}
+
+export function scalesOf(tensor: Tensor | undefined): Float32Array {
+  return (tensor!.storage as { scales: Float32Array }).scales;
 }
 
 export function valuesOf(tensor: Tensor | undefined): Float32Array {

@@ -4,7 +4,7 @@ export interface WrittenTensor {
   readonly dtype: string;
   readonly shape: readonly number[];
   /** Written as they lie in memory: Uint16Array for F16 and BF16 bit patterns. */
-  readonly data: Float32Array | Uint16Array | Uint8Array;
+  readonly data: Float32Array | Uint16Array | Uint8Array | Int8Array;
 }
 
 /** A file of `tensors` in the order given; `pad` adds spaces to the header, which shifts the data's alignment. */
@@ -27,6 +27,11 @@ export function writeSafetensors(
 /** A float32 tensor. */
 export function f32(shape: readonly number[], values: ArrayLike<number>): WrittenTensor {
   return { dtype: "F32", shape, data: Float32Array.from(values) };
+}
+
+/** An int8 tensor. */
+export function i8(shape: readonly number[], values: ArrayLike<number>): WrittenTensor {
+  return { dtype: "I8", shape, data: Int8Array.from(values) };
 }
 
 /** A file of any header text and any data, whether they fit together or not. */

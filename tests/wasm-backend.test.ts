@@ -227,6 +227,25 @@ describe("builds", () => {
     }
   });
 
+  test("give int8 weights the same bits, from a quarter of the memory", async () => {
+    const products = [plain, best].map(async (module) => {
+      const backend = createWasmBackend(module);
+      const weight = backend.weight(300, 700, "int8");
+      expect(backend.memory().weights).toBeLessThan(1.01 * 300 * 700);
+      const integers = Int8Array.from({ length: 300 * 700 }, (_, i) => (i * 7919) % 256);
+      backend.write(weight, 0, integers);
+      const numbers = Float32Array.from({ length: 9 * 700 }, (_, i) => Math.sin(i));
+      backend.writeScales(weight, 0, numbers.slice(1, 301));
+      const out = backend.allocate(9, 300);
+      backend.matmul(out, backend.floats(numbers, 9, 700), weight, { transposeB: true });
+      const back = backend.allocate(9, 700);
+      backend.matmul(back, out, weight, { start: backend.floats(numbers, 9, 700), scale: 0.3 });
+      return [await backend.read(out), await backend.read(back)];
+    });
+    const [first, second] = await Promise.all(products);
+    expect(first).toEqual(second);
+  });
+
   test("are chosen by what the engine takes", () => {
     expect(WebAssembly.validate(bytes.plain)).toBe(true);
     expect(WebAssembly.validate(bytes.relaxed)).toBe(supportsRelaxedSimd());

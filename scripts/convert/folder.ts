@@ -1,115 +1,47 @@
-// Converts one folder on disk into another, whole or not at all. Knows no command line and prints nothing.
+// Converts a folder with a pytorch_model.bin into one with safetensors. Knows no command line and prints nothing.
 import { openAsBlob } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, readdir, realpath } from "node:fs/promises";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join, resolve, sep } from "node:path";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { CheckpointError } from "../../src/loading/checkpoint-error.ts";
 import { openCheckpoint } from "../../src/loading/checkpoint.ts";
 import {
-  ASSET_BYTES,
   BIN_INDEX_FILE,
   type BinFiles,
   checkBinPlacement,
-  type Conversion,
   findBinFiles,
   planConversion,
 } from "../../src/loading/conversion.ts";
 import { openStateDict } from "../../src/loading/pytorch.ts";
-import { INDEX_FILE } from "../../src/loading/shards.ts";
-import { loadWeights } from "../../src/loading/weights.ts";
 import { modelOf } from "../../src/model/registry.ts";
 import { folderSource } from "../../src/node.ts";
+import { isWeightFile, writeFolder, type WriteOptions, type Written } from "./written-folder.ts";
 
-export interface ConvertOptions {
-  /** Replaces a folder that a conversion wrote earlier. */
-  readonly force?: boolean;
-  /** Largest weight file. */
-  readonly limitBytes?: number;
-  /** Bytes of weights written so far, and in all. */
-  readonly onProgress?: (done: number, total: number) => void;
-  /** Ends the conversion with the signal's reason, and without a trace. */
-  readonly signal?: AbortSignal;
-}
-
-export interface Converted {
+export interface Converted extends Written {
   readonly family: string;
-  readonly tensors: number;
-  /** Of all weight files. */
-  readonly bytes: number;
-  readonly files: readonly string[];
-  /** Files taken over as they are. */
-  readonly copied: readonly string[];
-  readonly notes: readonly string[];
-  /** What answers will name as the model's revision. */
-  readonly revision: string;
 }
 
-const COPIED = [
-  "config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "vocab.txt",
-  "special_tokens_map.json",
-];
-
-/**
- * Reads `from`, checks it against its family, and writes `to` by way of a folder beside it that takes its name at the
- * end. Throws `ConfigError` and `CheckpointError` for what cannot be converted, and `Error` for a `to` that cannot be
- * written; `to` is then as it was.
- */
+/** Reads `from`, checks it against its family, and writes `to`. Throws `ConfigError`, and as `writeFolder`. */
 export async function convertFolder(
   from: string,
   to: string,
-  options: ConvertOptions = {},
+  options: WriteOptions = {},
 ): Promise<Converted> {
-  const { force = false, limitBytes = ASSET_BYTES, signal } = options;
   const source = folderSource(from);
   const checkpoint = await openCheckpoint(source);
   const { config, weights: plan } = modelOf(checkpoint.config);
-  const target = resolve(to);
-  await checkTarget(await realpath(from), target, force);
-
-  const bins = await findBinFiles(source);
-  const dicts = [];
-  for (const file of bins.files) {
-    const dict = await openStateDict(file, await openBin(from, file, bins));
-    checkBinPlacement(bins, dict);
-    dicts.push(dict);
-  }
-  const conversion = planConversion(dicts, plan, { where: from, limitBytes });
-
-  await mkdir(dirname(target), { recursive: true });
-  await removeAbandoned(target);
-  const partial = `${target}.partial-${process.pid}`;
-  try {
-    await mkdir(partial);
-    const copied = await copyFiles(from, partial);
-    await writeWeights(partial, conversion, options);
-    // Read back as the explainer will: torn writes and numbers that are not finite show here.
-    const sink = { weight: blank, write: () => signal?.throwIfAborted() };
-    const { revision } = await loadWeights(
-      await openCheckpoint({ ...folderSource(partial), name: to }),
-      plan,
-      sink,
-    );
-    signal?.throwIfAborted();
-    await replace(target, partial);
-    const { files, notes } = conversion;
-    return {
-      family: config.family,
-      tensors: files.reduce((sum, { tensors }) => sum + tensors.length, 0),
-      bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
-      files: files.map(({ file }) => file),
-      copied,
-      notes,
-      revision,
-    };
-  } finally {
-    await rm(partial, { recursive: true, force: true });
-  }
+  const prepare = async (limitBytes: number) => {
+    const bins = await findBinFiles(source);
+    const dicts = [];
+    for (const file of bins.files) {
+      const dict = await openStateDict(file, await openBin(from, file, bins));
+      checkBinPlacement(bins, dict);
+      dicts.push(dict);
+    }
+    return planConversion(dicts, plan, { where: from, limitBytes });
+  };
+  const written = await writeFolder(from, to, plan, prepare, options);
+  return { family: config.family, ...written };
 }
-
-const blank = (rows: number, columns: number) => ({ rows, columns, storage: undefined });
 
 async function openBin(folder: string, file: string, { placement }: BinFiles): Promise<Blob> {
   try {
@@ -127,110 +59,4 @@ async function openBin(folder: string, file: string, { placement }: BinFiles): P
     if (done !== undefined) throw refuse(done, `${done}: already in ${folder}; nothing to convert`);
     throw refuse(file, `weights: neither ${BIN_INDEX_FILE} nor ${file} found in ${folder}`);
   }
-}
-
-/** Throws unless `target` is free, empty, or, with `force`, holds nothing but what a conversion writes. */
-async function checkTarget(from: string, target: string, force: boolean): Promise<void> {
-  const status = await lstat(target).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
-  if (status === undefined) return;
-  if (!status.isDirectory()) throw new Error(`${target}: is there and is no folder`);
-  const real = await realpath(target);
-  if (`${from}${sep}`.startsWith(`${real}${sep}`)) {
-    throw new Error(`${target}: holds the folder that is to be converted`);
-  }
-  const entries = await readdir(target);
-  if (entries.length === 0) return;
-  if (!force) throw new Error(`${target}: is there already; --force replaces it`);
-  const foreign = entries.find((entry) => !COPIED.includes(entry) && !isWeightFile(entry));
-  if (foreign !== undefined) {
-    throw new Error(`${target}: not replaced, since ${foreign} in it would be lost`);
-  }
-}
-
-function isWeightFile(name: string): boolean {
-  return name === INDEX_FILE || /^model(-\d{5}-of-\d{5})?\.safetensors$/.test(name);
-}
-
-/** Folders that a process left behind which was killed before it could tidy up. */
-async function removeAbandoned(target: string): Promise<void> {
-  const prefix = `${basename(target)}.partial-`;
-  for (const entry of await readdir(dirname(target))) {
-    if (!entry.startsWith(prefix) || !/^\d+$/.test(entry.slice(prefix.length))) continue;
-    if (isRunning(Number(entry.slice(prefix.length)))) continue;
-    await rm(join(dirname(target), entry), { recursive: true, force: true });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    // Signal 0 only asks whether the process is there.
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-async function copyFiles(from: string, to: string): Promise<string[]> {
-  const copied: string[] = [];
-  const entries = await readdir(from);
-  for (const file of COPIED.filter((each) => entries.includes(each))) {
-    // Read and written, since copyFile would hand on a read-only mode.
-    await writeFile(join(to, file), await readFile(join(from, file)));
-    copied.push(file);
-  }
-  return copied;
-}
-
-async function writeWeights(
-  folder: string,
-  { files, index }: Conversion,
-  { onProgress = () => {}, signal }: ConvertOptions,
-): Promise<void> {
-  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  let done = 0;
-  for (const { file, header, tensors } of files) {
-    const handle = await open(join(folder, file), "wx");
-    const write = async (bytes: Uint8Array) => {
-      signal?.throwIfAborted();
-      await writeAll(handle, bytes);
-      done += bytes.length;
-      onProgress(done, total);
-    };
-    try {
-      await write(header);
-      for (const tensor of tensors) for await (const piece of tensor.pieces()) await write(piece);
-    } finally {
-      await handle.close();
-    }
-  }
-  if (index !== undefined) await writeFile(join(folder, INDEX_FILE), index);
-}
-
-/** One call may write less than it was given. */
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) {
-    at += (await handle.write(bytes, at)).bytesWritten;
-  }
-}
-
-/** An old folder goes only once the new one stands in its place. */
-async function replace(target: string, partial: string): Promise<void> {
-  const old = `${partial}-old`;
-  const had = await rename(target, old).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return false;
-      throw error;
-    },
-  );
-  try {
-    await rename(partial, target);
-  } catch (error) {
-    if (had) await rename(old, target);
-    throw error;
-  }
-  await rm(old, { recursive: true, force: true });
 }

@@ -56,6 +56,9 @@ export interface AttentionShape {
   readonly scale: number;
 }
 
+/** f32, or int8 with one float32 scale per row: element (r, c) stands for scale[r] * integer[r, c]. */
+export type WeightFormat = "f32" | "int8";
+
 export interface MatmulOptions {
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
@@ -93,17 +96,22 @@ export interface Backend {
   allocate(rows: number, columns: number): Tensor;
   /** Gives back a tensor of `allocate`, `floats`, `integers`. Views are not freed. */
   free(tensor: Tensor): void;
-  /** Uninitialised tensor that stays until the backend goes; filled by `write`. */
-  weight(rows: number, columns: number): Tensor;
-  /** Copies `values` into a weight, from element `at` on. */
-  write(weight: Tensor, at: number, values: Float32Array): void;
+  /**
+   * Uninitialised tensor that stays until the backend goes; filled by `write`. An int8 weight also wants `writeScales`,
+   * and only `lookup` (as table), `matmul` (as `b`, where `a` is not transposed), `view` and `read` take it.
+   */
+  weight(rows: number, columns: number, format?: WeightFormat): Tensor;
+  /** Copies `values` into a weight of their format, from element `at` on. */
+  write(weight: Tensor, at: number, values: Float32Array | Int8Array): void;
+  /** Copies the scales of an int8 weight's rows, from row `at` on. */
+  writeScales(weight: Tensor, at: number, scales: Float32Array): void;
   /** Temporary tensor holding a copy of `values`. */
   floats(values: ArrayLike<number>, rows: number, columns: number): Tensor;
   /** Temporary int32 tensor (1, length). */
   integers(values: ArrayLike<number>): Tensor;
   /** Rows `first` .. `first + count - 1` of `tensor`, sharing its storage. */
   view(tensor: Tensor, first: number, count: number): Tensor;
-  /** The numbers of a float tensor, row-major. The only asynchronous operation. */
+  /** The numbers of a float tensor or of an int8 weight, row-major. The only asynchronous operation. */
   read(tensor: Tensor): Promise<Float32Array | Float64Array>;
   memory(): MemoryUse;
   resetPeak(): void;
@@ -111,7 +119,10 @@ export interface Backend {
   // ---- forward
   /** out (R, C) = scale[r] * table[ids[r]]; `scale` (R, 1) is 1 where absent. */
   lookup(out: Tensor, table: Tensor, ids: Tensor, scale?: Tensor): void;
-  /** out (M, N) = scale * op(a) op(b) + (bias | start). A linear layer is `transposeB` with its (N, K) weight. */
+  /**
+   * out (M, N) = scale * op(a) op(b) + (bias | start). A linear layer is `transposeB` with its (N, K) weight. With an
+   * int8 `b`, rows of `a` may be rounded to 16 bits of their largest number.
+   */
   matmul(out: Tensor, a: Tensor, b: Tensor, options?: MatmulOptions): void;
   /** out = a + b, elementwise; `out` may be `a` or `b`. */
   add(out: Tensor, a: Tensor, b: Tensor): void;

@@ -26,6 +26,24 @@ export interface Kernels {
     scale: number,
     scratch: Address,
   ): void;
+  gemmInt8ScratchBytes(): number;
+  gemmInt8(
+    out: Address,
+    outStride: number,
+    a: Address,
+    aStride: number,
+    b: Address,
+    bStride: number,
+    bScales: Address,
+    transposeB: boolean,
+    start: Address,
+    startStride: number,
+    M: number,
+    N: number,
+    K: number,
+    scale: number,
+    scratch: Address,
+  ): void;
   attention(
     out: Address,
     weights: Address,
@@ -108,6 +126,16 @@ export interface Kernels {
     C: number,
     tableRows: number,
   ): number;
+  lookupInt8(
+    out: Address,
+    table: Address,
+    tableScales: Address,
+    ids: Address,
+    scale: Address,
+    R: number,
+    C: number,
+    tableRows: number,
+  ): number;
   selectPullback(
     out: Address,
     c: Address,
@@ -120,7 +148,7 @@ export interface Kernels {
   relevance(out: Address, c: Address, h: Address, R: number, C: number): void;
 }
 
-/** Scratch of every product, whatever its size: what `gemmScratchBytes` answers. */
+/** Scratch of every product, whatever its size: what `gemmScratchBytes` answers; int8 products need less. */
 export const GEMM_SCRATCH_BYTES = 897_216;
 
 /** The numbers of assembly/activation.ts. */

@@ -22,7 +22,9 @@ export interface Machine {
   grow(end: Address): void;
   writeFloats(at: Address, values: ArrayLike<number>): void;
   writeIntegers(at: Address, values: ArrayLike<number>): void;
+  writeBytes(at: Address, values: Int8Array): void;
   readFloats(at: Address, count: number): Float32Array;
+  readBytes(at: Address, count: number): Int8Array;
 }
 
 /** Pages rounded down: memory comes in whole ones, and all of it counts against the limit. */
@@ -44,8 +46,9 @@ export function wasmMachine(module: WebAssembly.Module, limitBytes: number): Mac
   if (kernels.tableEnd() > FIRST_ADDRESS) {
     throw new Error(`kernels: constant tables end at ${kernels.tableEnd()}, past the first page`);
   }
-  if (kernels.gemmScratchBytes() !== GEMM_SCRATCH_BYTES) {
-    throw new Error(`kernels: built for another scratch size, ${kernels.gemmScratchBytes()} bytes`);
+  const scratch = Math.max(kernels.gemmScratchBytes(), kernels.gemmInt8ScratchBytes());
+  if (scratch !== GEMM_SCRATCH_BYTES) {
+    throw new Error(`kernels: built for another scratch size, ${scratch} bytes`);
   }
   // Views are made anew each time: growing the memory detaches those that exist.
   return {
@@ -65,7 +68,9 @@ export function wasmMachine(module: WebAssembly.Module, limitBytes: number): Mac
     },
     writeFloats: (at, values) => new Float32Array(memory.buffer, at, values.length).set(values),
     writeIntegers: (at, values) => new Int32Array(memory.buffer, at, values.length).set(values),
+    writeBytes: (at, values) => new Int8Array(memory.buffer, at, values.length).set(values),
     readFloats: (at, count) => new Float32Array(memory.buffer, at, count).slice(),
+    readBytes: (at, count) => new Int8Array(memory.buffer, at, count).slice(),
   };
 }
 
@@ -78,7 +83,9 @@ function noOffender(): number {
 const DRY_KERNELS: Kernels = {
   tableEnd: () => 0,
   gemmScratchBytes: () => GEMM_SCRATCH_BYTES,
+  gemmInt8ScratchBytes: () => 0,
   gemm: nothing,
+  gemmInt8: nothing,
   attention: nothing,
   attentionPullback: nothing,
   norm: nothing,
@@ -91,6 +98,7 @@ const DRY_KERNELS: Kernels = {
   copy: nothing,
   clear: nothing,
   lookup: noOffender,
+  lookupInt8: noOffender,
   selectPullback: noOffender,
   relevance: nothing,
 };
@@ -107,6 +115,8 @@ export function dryMachine(limitBytes: number): Machine {
     },
     writeFloats: nothing,
     writeIntegers: nothing,
+    writeBytes: nothing,
     readFloats: (_at, count) => new Float32Array(count),
+    readBytes: (_at, count) => new Int8Array(count),
   };
 }

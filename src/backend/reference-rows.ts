@@ -6,7 +6,7 @@ import type { ReferenceStorage } from "./reference-storage.ts";
 
 /** Operations that sum over a row or move whole rows. */
 export function rowOperations(storage: ReferenceStorage) {
-  const { floats, output } = storage;
+  const { floats, weights, isInt8, output } = storage;
   return {
     lookup(out, table, ids, scale) {
       const { rows: R, columns: C } = out;
@@ -15,7 +15,7 @@ export function rowOperations(storage: ReferenceStorage) {
       if (scale) assertShape("lookup scale", scale, R, 1);
       const to = output("lookup", out, [table, ids, scale]);
       const rows = indices("lookup", storage, ids, table.rows);
-      const from = floats("lookup table", table);
+      const from = weights("lookup table", table);
       const factor = scale && floats("lookup scale", scale);
       for (let r = 0; r < R; r++) {
         for (let i = 0; i < C; i++) to[r * C + i] = (factor?.[r] ?? 1) * from[rows[r]! * C + i]!;
@@ -28,11 +28,14 @@ export function rowOperations(storage: ReferenceStorage) {
       assertShape("matmul a", a, transposeA ? K : M, transposeA ? M : K);
       assertShape("matmul b", b, transposeB ? N : K, transposeB ? K : N);
       if (bias && start) throw new Error("matmul: bias and start together");
+      if (transposeA && isInt8(b)) {
+        throw new Error("matmul: an int8 weight is not multiplied by a transposed a");
+      }
       if (bias) assertShape("matmul bias", bias, 1, N);
       if (start) assertShape("matmul start", start, M, N);
       const to = output("matmul", out, [a, b, bias], [start]);
       const left = floats("matmul a", a);
-      const right = floats("matmul b", b);
+      const right = weights("matmul b", b);
       const added = bias ? floats("matmul bias", bias) : start && floats("matmul start", start);
       // Element (m, k) of op(a) and (k, n) of op(b), as steps along each axis.
       const [aRow, aColumn] = transposeA ? [1, M] : [K, 1];

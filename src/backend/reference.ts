@@ -36,8 +36,9 @@ function storageOperations(storage: ReferenceStorage) {
   return {
     allocate: (rows, columns) => storage.create(rows, columns, false, false),
     free: storage.free,
-    weight: (rows, columns) => storage.create(rows, columns, true, false),
+    weight: (rows, columns, format) => storage.create(rows, columns, true, false, format),
     write: storage.write,
+    writeScales: storage.writeScales,
     floats(values, rows, columns) {
       if (values.length !== rows * columns) {
         throw new Error(`floats: ${values.length} numbers for shape (${rows}, ${columns})`);
@@ -52,7 +53,7 @@ function storageOperations(storage: ReferenceStorage) {
       return tensor;
     },
     view: storage.view,
-    read: async (tensor) => storage.floats("read", tensor).slice(),
+    read: async (tensor) => storage.weights("read", tensor).slice(),
     memory: storage.memory,
     resetPeak: storage.resetPeak,
   } satisfies Partial<Backend>;

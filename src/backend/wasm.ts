@@ -6,16 +6,15 @@ import { passesThroughSoftmax } from "./backend.ts";
 import { ACTIVATION_NUMBERS } from "./kernels.ts";
 import { dryMachine, wasmMachine } from "./machine.ts";
 import type { Machine } from "./machine.ts";
-import { WasmStorage } from "./storage.ts";
 import { checkAttention, hiddenWords, makeLayout, sequenceOf } from "./wasm-attention.ts";
 import type { LayoutStorage } from "./wasm-attention.ts";
+import { WasmProducts } from "./wasm-products.ts";
 import type {
   Activation,
   AttentionLayout,
   AttentionShape,
   AttentionShares,
   Backend,
-  MatmulOptions,
   NormOptions,
   Segment,
   Slope,
@@ -49,7 +48,7 @@ export function createDryBackend({
   return new WasmBackend(name, dryMachine(limitBytes));
 }
 
-class WasmBackend extends WasmStorage implements Backend {
+class WasmBackend extends WasmProducts implements Backend {
   readonly name: string;
 
   constructor(name: string, machine: Machine) {
@@ -58,53 +57,6 @@ class WasmBackend extends WasmStorage implements Backend {
   }
 
   // ---- forward
-
-  lookup(out: Tensor, table: Tensor, ids: Tensor, scale?: Tensor): void {
-    const R = ids.rows * ids.columns;
-    assertShape("lookup out", out, R, table.columns);
-    if (scale !== undefined) assertShape("lookup scale", scale, R, 1);
-    const offender = this.machine.kernels.lookup(
-      this.at(out),
-      this.at(table),
-      this.at(ids),
-      this.atOrNone(scale),
-      R,
-      table.columns,
-      table.rows,
-    );
-    if (offender >= 0) {
-      throw new Error(`lookup: id outside the table of ${table.rows} rows at position ${offender}`);
-    }
-  }
-
-  matmul(out: Tensor, a: Tensor, b: Tensor, options: MatmulOptions = {}): void {
-    const { transposeA = false, transposeB = false, bias, start, scale = 1 } = options;
-    const [M, K] = transposeA ? [a.columns, a.rows] : [a.rows, a.columns];
-    const N = transposeB ? b.rows : b.columns;
-    assertShape("matmul b", b, transposeB ? N : K, transposeB ? K : N);
-    assertShape("matmul out", out, M, N);
-    if (bias !== undefined) assertShape("matmul bias", bias, 1, N);
-    if (start !== undefined) assertShape("matmul start", start, M, N);
-    if (bias !== undefined && start !== undefined) throw new Error("matmul: both bias and start");
-    if (K === 0) throw new Error(`matmul: nothing to sum over, inner size ${K}`);
-    this.machine.kernels.gemm(
-      this.at(out),
-      N,
-      this.at(a),
-      a.columns,
-      transposeA,
-      this.at(b),
-      b.columns,
-      transposeB,
-      this.atOrNone(start ?? bias),
-      start === undefined ? 0 : N,
-      M,
-      N,
-      K,
-      scale,
-      this.gemmScratch,
-    );
-  }
 
   add(out: Tensor, a: Tensor, b: Tensor): void {
     assertShape("add a", a, out.rows, out.columns);

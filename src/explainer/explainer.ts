@@ -16,7 +16,7 @@ import { type ByteSource } from "../loading/byte-source.ts";
 import { CheckpointError } from "../loading/checkpoint-error.ts";
 import { openCheckpoint } from "../loading/checkpoint.ts";
 import type { PlannedWeight } from "../loading/plan.ts";
-import { loadWeights, type LoadProgress } from "../loading/weights.ts";
+import { type LoadedWeights, loadWeights, type LoadProgress } from "../loading/weights.ts";
 import type { Model, ModelConfig } from "../model/family.ts";
 import { modelOf } from "../model/registry.ts";
 import { createTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -73,7 +73,8 @@ export async function createExplainer(options: ExplainerOptions): Promise<Explai
     (part) => part ?? null,
   );
   const described = { source, configText: JSON.stringify(hashed) };
-  const { weights, revision } = await loadWeights(described, model.weights, backend, options);
+  const loaded = await loadWeights(described, model.weights, backend, options);
+  const { weights, revision } = loaded;
 
   const context: Context = {
     name,
@@ -88,7 +89,7 @@ export async function createExplainer(options: ExplainerOptions): Promise<Explai
     dry: memory && {
       // What the backend holds before anything is loaded comes off the limit.
       limitBytes: memory.limitBytes - memory.dry.memory().total,
-      network: dryNetwork(memory.dry, model),
+      network: dryNetwork(memory.dry, model, loaded),
       known: new Map(),
     },
   };
@@ -143,8 +144,12 @@ function checkVocabulary(tokens: number, embeddings: number): void {
   throw new CheckpointError("tokenizer.json", `tokenizer.json: ${sizes}`);
 }
 
-function dryNetwork(backend: Backend, { graph, weights }: Model): Network {
+function dryNetwork(
+  backend: Backend,
+  { graph, weights }: Model,
+  { formats }: LoadedWeights,
+): Network {
   const allocate = ({ name, rows, columns }: PlannedWeight) =>
-    [name, backend.weight(rows, columns)] as const;
+    [name, backend.weight(rows, columns, formats.get(name))] as const;
   return { backend, graph, weights: new Map(weights.map(allocate)) };
 }

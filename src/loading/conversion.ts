@@ -7,7 +7,7 @@ import { numberFormats } from "./number-formats.ts";
 import { printable } from "./pickle.ts";
 import { aliases, type PlannedWeight, resolvePlan } from "./plan.ts";
 import type { StateDict, StateTensor } from "./pytorch.ts";
-import { type LaidTensor, type Layout, layOut } from "./safetensors-writer.ts";
+import { type LaidTensor, type Layout, layOut, type WritableTensor } from "./safetensors-writer.ts";
 
 export const BIN_FILE = "pytorch_model.bin";
 export const BIN_INDEX_FILE = "pytorch_model.bin.index.json";
@@ -21,13 +21,8 @@ export interface BinFiles {
   readonly placement?: ReadonlyMap<string, string>;
 }
 
-export interface ConvertedTensor extends LaidTensor {
-  /** The bytes to write, in pieces. */
-  pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>, void>;
-}
-
-export interface Conversion extends Layout<ConvertedTensor> {
-  /** What is not as it was in the state dict, one line each. */
+/** Files to write, and one line each for what is not as it was in the source. */
+export interface Conversion extends Layout<WritableTensor> {
   readonly notes: readonly string[];
 }
 
@@ -81,7 +76,6 @@ export function planConversion(
   const layout = layOut(tensors, { limitBytes });
   const skipped = [...found.values()].filter(({ name }) => !numbers.has(name));
   const doubles = kept.filter(({ dtype }) => dtype === "F64");
-  const tooLarge = layout.files.filter(({ bytes }) => bytes > limitBytes);
   return {
     ...layout,
     notes: [
@@ -92,12 +86,7 @@ export function planConversion(
       ),
       ...note("skipped, the same storage as another", ties),
       ...note("written as F32", doubles.map(described)),
-      ...note(
-        `larger than ${mebibytes(limitBytes)}, which is all that a Cloudflare asset may have`,
-        tooLarge.map(({ file, bytes, tensors: [only] }) => {
-          return `${file} (${mebibytes(bytes)}: ${printable(only!.name)} cannot be split)`;
-        }),
-      ),
+      ...tooLarge(layout, limitBytes),
     ],
   };
 }
@@ -169,7 +158,7 @@ function memoryOf({ dict, storage, offset, shape, strides }: Found): string {
   return JSON.stringify([dict.file, storage, offset, shape, strides]);
 }
 
-function converted(found: Found): ConvertedTensor {
+function converted(found: Found): WritableTensor {
   const { name, dtype, shape, elements, dict } = found;
   const pieces = () => dict.pieces(found);
   if (dtype === "F64") {
@@ -197,7 +186,19 @@ function described({ name, dtype }: Found): string {
   return `${printable(name)} (${dtype})`;
 }
 
-function note(what: string, items: readonly string[]): string[] {
+/** A note for every file above the limit. */
+export function tooLarge({ files }: Layout<LaidTensor>, limitBytes: number): string[] {
+  return note(
+    `larger than ${mebibytes(limitBytes)}, which is all that a Cloudflare asset may have`,
+    files
+      .filter(({ bytes }) => bytes > limitBytes)
+      .map(({ file, bytes, tensors: [only] }) => {
+        return `${file} (${mebibytes(bytes)}: ${printable(only!.name)} cannot be split)`;
+      }),
+  );
+}
+
+export function note(what: string, items: readonly string[]): string[] {
   if (items.length === 0) return [];
   const rest = items.length > 5 ? ` and ${items.length - 5} more` : "";
   return [`${what}: ${items.slice(0, 5).join(", ")}${rest}`];

@@ -1,20 +1,20 @@
-// The number formats of weights and how each becomes float32, exactly. Knows no file and no tensor.
+// The number formats of weights and how each is read, exactly: floating-point ones as float32. Knows no file and no tensor.
 
 export interface NumberFormat {
   /** Bytes of one number. */
-  readonly bytes: 2 | 4;
-  /** Bits of the exponent; all of them set means infinity or NaN. */
+  readonly bytes: 1 | 2 | 4;
+  /** Bits of the exponent; all of them set means infinity or NaN. None in integers. */
   readonly exponent: number;
   /**
    * `count` little-endian numbers at `at` of `buffer`, a multiple of `bytes`, as float32: in `scratch`, which holds
-   * at least `count`, or in place where they are float32 already. undefined if one of them is not finite.
+   * at least `count`, or in place where they are float32 already; integers in place. undefined if one is not finite.
    */
   decode(
     buffer: ArrayBufferLike,
     at: number,
     count: number,
     scratch: Float32Array,
-  ): Float32Array | undefined;
+  ): Float32Array | Int8Array | undefined;
 }
 
 // Typed arrays have the byte order of the machine: on a big-endian one every weight would be wrong without a word.
@@ -67,11 +67,23 @@ const BF16: NumberFormat = {
   },
 };
 
-/** Formats that weights may have, by their safetensors name. */
+const I8: NumberFormat = {
+  bytes: 1,
+  exponent: 0,
+  decode: (buffer, at, count) => new Int8Array(buffer, at, count),
+};
+
+/** Formats of floating-point weights, by their safetensors name. */
 export const numberFormats: ReadonlyMap<string, NumberFormat> = new Map([
   ["F32", F32],
   ["F16", F16],
   ["BF16", BF16],
+]);
+
+/** The same, and integers, which are weights only with their scales. */
+export const storedFormats: ReadonlyMap<string, NumberFormat> = new Map([
+  ...numberFormats,
+  ["I8", I8],
 ]);
 
 /** Where the first number that is not finite stands, and what it is. -1 if all are finite. */

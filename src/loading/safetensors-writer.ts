@@ -10,6 +10,11 @@ export interface LaidTensor {
   readonly bytes: number;
 }
 
+export interface WritableTensor extends LaidTensor {
+  /** The bytes to write, in pieces. */
+  pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>, void>;
+}
+
 export interface LaidFile<T extends LaidTensor> {
   readonly file: string;
   /** Everything before the first tensor's data. */

@@ -1,12 +1,12 @@
-// Reads one safetensors file from a stream: the wanted tensors as float32 pieces, the rest skipped.
+// Reads one safetensors file from a stream: the wanted tensors in pieces, float32 or int8, the rest skipped.
 // Holds one chunk of the stream and two small staging buffers; knows no model and no backend.
 import { byteReader, type ByteReader } from "./byte-reader.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
-import { firstNotFinite, numberFormats } from "./number-formats.ts";
+import { firstNotFinite, storedFormats } from "./number-formats.ts";
 import { headerLength, parseHeader, type TensorEntry } from "./safetensors-header.ts";
 
 /** Receives a tensor's elements from `at` on, in order. `values` are only good during the call, and not to write to. */
-export type Sink = (at: number, values: Float32Array) => void;
+export type Sink = (at: number, values: Float32Array | Int8Array) => void;
 
 export interface SafetensorsVisitor {
   /** Called once, before any data, with all tensors of the file: the names of those to read. */
@@ -23,7 +23,7 @@ const SCRATCH_NUMBERS = 16 * 1024;
 
 /**
  * Reads `stream` to its end. Throws `CheckpointError` naming the tensor or `file` where the file is torn, too long or
- * contradicts itself, or where a chosen tensor is not F32, F16 or BF16 or holds a NaN or an infinity. Sinks may have
+ * contradicts itself, or where a chosen tensor is not F32, F16, BF16 or I8 or holds a NaN or an infinity. Sinks may have
  * received data by then.
  */
 export async function readSafetensors(
@@ -39,7 +39,7 @@ export async function readSafetensors(
     const entries = parseHeader(file, await takeHeader(file, reader, length, 8 + length));
     const chosen = visitor.choose(new Map(entries.map((entry) => [entry.name, entry])));
     for (const { name, dtype } of entries) {
-      if (chosen.has(name) && !numberFormats.has(dtype)) {
+      if (chosen.has(name) && !storedFormats.has(dtype)) {
         throw new CheckpointError(name, `safetensors: unsupported dtype ${dtype} in ${name}`);
       }
     }
@@ -120,7 +120,7 @@ function decoder(
   stage: Uint8Array<ArrayBuffer>,
   scratch: Float32Array,
 ): (bytes: Uint8Array) => void {
-  const format = numberFormats.get(entry.dtype)!;
+  const format = storedFormats.get(entry.dtype)!;
   const size = format.bytes;
   let element = 0;
   // Bytes at the front of `stage` that wait for the rest of their number.

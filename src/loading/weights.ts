@@ -1,6 +1,6 @@
 // Streams the weights that a plan asks for into backend memory and computes the checkpoint's revision.
 // The plan comes from the model family; nothing here knows a family.
-import type { Backend } from "../backend/backend.ts";
+import type { Backend, WeightFormat } from "../backend/backend.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { WeightsMismatch } from "./checkpoint-error.ts";
@@ -9,6 +9,7 @@ import { readSafetensors } from "./safetensors.ts";
 import type { TensorEntry } from "./safetensors-header.ts";
 import { checkPlacement, findShards, openShard } from "./shards.ts";
 import { revisionHash } from "./revision.ts";
+import { INT8_DTYPE, scaleCollector } from "./scales.ts";
 
 export interface LoadProgress {
   /** Weight file being read. */
@@ -23,6 +24,8 @@ export interface LoadProgress {
 export interface LoadedWeights {
   /** Canonical name -> weight, in the order of the plan. */
   readonly weights: ReadonlyMap<string, Tensor>;
+  /** Canonical name -> what the weight is held as. */
+  readonly formats: ReadonlyMap<string, WeightFormat>;
   /** 16 hex digits: hash of every byte of the weight files and of config.json. See revision.ts. */
   readonly revision: string;
 }
@@ -37,13 +40,15 @@ export interface LoadedWeights {
 export async function loadWeights(
   { source, configText }: Pick<Checkpoint, "source" | "configText">,
   plan: readonly PlannedWeight[],
-  backend: Pick<Backend, "weight" | "write">,
+  backend: Pick<Backend, "weight" | "write" | "writeScales">,
   { onProgress = () => {} }: { onProgress?: (progress: LoadProgress) => void } = {},
 ): Promise<LoadedWeights> {
   checkPlan(plan);
   const shards = await findShards(source);
   const hash = revisionHash();
+  const scales = scaleCollector();
   const loaded = new Map<PlannedWeight, Tensor>();
+  const int8 = new Map<string, Tensor>();
   // Names are known from the index, or from the header of the only file.
   let wanted = shards.placement && resolvePlan(plan, shards.placement, source.name);
   let bytes = 0;
@@ -59,11 +64,18 @@ export async function loadWeights(
       choose(tensors) {
         checkPlacement(shards, file, tensors);
         wanted ??= resolvePlan(plan, tensors, `${file} of ${source.name}`);
-        return chooseWanted(file, wanted, tensors);
+        const names = shards.placement ?? tensors;
+        return new Set([
+          ...chooseWanted(file, wanted, tensors),
+          ...scales.choose(file, wanted, tensors, names),
+        ]);
       },
-      begin({ name }) {
-        const users = wanted!.get(name)!;
-        const tensor = backend.weight(users[0]!.rows, users[0]!.columns);
+      begin(entry) {
+        const users = wanted!.get(entry.name);
+        if (users === undefined) return scales.begin(entry);
+        const format = entry.dtype === INT8_DTYPE ? "int8" : "f32";
+        const tensor = backend.weight(users[0]!.rows, users[0]!.columns, format);
+        if (format === "int8") int8.set(entry.name, tensor);
         for (const planned of users) loaded.set(planned, tensor);
         return (at, values) => backend.write(tensor, at, values);
       },
@@ -71,10 +83,14 @@ export async function loadWeights(
     await hash.endFile();
     report();
   }
+  for (const [name, tensor] of int8) backend.writeScales(tensor, 0, scales.of(name));
+  const int8Tensors = new Set(int8.values());
+  const formatOf = (tensor: Tensor) => (int8Tensors.has(tensor) ? "int8" : "f32");
   await hash.add(new TextEncoder().encode(configText));
   await hash.endFile();
   return {
     weights: new Map(plan.map((planned) => [planned.name, loaded.get(planned)!])),
+    formats: new Map(plan.map((planned) => [planned.name, formatOf(loaded.get(planned)!)])),
     revision: await hash.finish(),
   };
 }
