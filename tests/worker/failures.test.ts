@@ -46,6 +46,15 @@ describe("memory", () => {
     }
   });
 
+  test("422 for more forwards than the deployment allows, with both numbers", async () => {
+    const path = { method: "integrated-gradients", steps: 500 };
+    const request = { text: "good", methods: ["loo", path, path, path, path, path] };
+    const { detail, errors } = await problemOf(await post("/v1/explain", request), 422);
+    // 1 for the prediction, 3 tokens left out, 5 paths of 500 steps and their baselines.
+    expect(detail).toContain("2509 forward passes, at most 2048");
+    expect(errors?.[0]?.path).toBe("methods");
+  });
+
   test("422 from any backend", async () => {
     const by = appOn(failing(new OutOfMemory(2_000, 1_000)));
     const { detail, type } = await problemOf(await post("/v1/explain", { text }, by), 422);
