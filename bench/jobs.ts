@@ -12,6 +12,7 @@ export const rowNames = {
     "forward-f32-vs-ort",
     "forward-f32-vs-ort-cropped",
     "forward-f32-vs-ort-q8",
+    "forward-int8-vs-ort-q8",
     "forward-per-attnlrp",
     "forward-per-three-methods",
   ],

@@ -1,5 +1,7 @@
 // Our forward passes and leave-one-out against onnxruntime-web on the same random weights, in one process and in turn.
 import { createExplainer, type Explainer } from "../src/explainer/explainer.ts";
+import type { ByteSource } from "../src/loading/byte-source.ts";
+import { int8CheckpointOf } from "./int8.ts";
 import type { Job } from "./jobs.ts";
 import { onnxOf } from "./onnx.ts";
 import { openOrt, type OrtModel, ortName } from "./ort.ts";
@@ -8,6 +10,8 @@ import { agreement, explaining, type Host, play, type Row } from "./workload.ts"
 
 interface Contest {
   readonly explainer: Explainer;
+  /** The same weights as bytes with a scale per row. */
+  readonly int8: Explainer;
   readonly exported: OrtModel;
   /** Its last block is cropped to the read row, which our graph does by itself. */
   readonly cropped: OrtModel;
@@ -22,10 +26,11 @@ const WARM_UP = 6;
 const QUANTIZED_LIMIT = 0.1;
 
 export async function timeForwards(job: Job, host: Host): Promise<Row[]> {
-  const { explainer, exported, cropped, quantized } = await contestOf(job.model, host);
+  const { explainer, int8, exported, cropped, quantized } = await contestOf(job.model, host);
   const ids = idsOf(job.tokens);
   const variants = {
     forward: () => explainer.predict({ ids }),
+    int8: () => int8.predict({ ids }),
     exported: () => exported.run(ids),
     cropped: () => cropped.run(ids),
     quantized: () => quantized.run(ids),
@@ -55,6 +60,13 @@ export async function timeForwards(job: Job, host: Host): Promise<Row[]> {
         other: "quantized",
         against: `one forward of ${ortName}, dynamically quantised`,
         difference: await differenceFrom(quantized, explainer, ids, QUANTIZED_LIMIT),
+      },
+      {
+        name: "forward-int8-vs-ort-q8",
+        ours: "int8",
+        other: "quantized",
+        against: `one forward of ${ortName}, dynamically quantised`,
+        difference: await differenceFrom(quantized, int8, ids, QUANTIZED_LIMIT),
       },
       { name: "forward-per-attnlrp", ours: "attnlrp", other: "forward", against: "one forward" },
       {
@@ -136,9 +148,11 @@ async function contestOf(model: string, host: Host): Promise<Contest> {
 
 async function openContest(model: BertName, host: Host): Promise<Contest> {
   const bert = randomBert(bertSizes[model]);
-  const backend = await host.createBackend();
+  const open = async (source: ByteSource) =>
+    createExplainer({ name: model, source, backend: await host.createBackend() });
   return {
-    explainer: await createExplainer({ name: model, source: checkpointOf(bert), backend }),
+    explainer: await open(checkpointOf(bert)),
+    int8: await open(await int8CheckpointOf(bert)),
     exported: await openOrt(onnxOf(bert)),
     cropped: await openOrt(onnxOf(bert, { cropped: true })),
     quantized: await openOrt(onnxOf(bert, { quantized: true })),

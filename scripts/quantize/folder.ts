@@ -11,7 +11,7 @@ import {
 } from "../../src/loading/quantisation.ts";
 import { headerLength, parseHeader } from "../../src/loading/safetensors-header.ts";
 import { checkPlacement, findShards, openShard, type Shards } from "../../src/loading/shards.ts";
-import type { Graph } from "../../src/model/graph.ts";
+import { quantisableWeights } from "../../src/model/graph.ts";
 import { modelOf } from "../../src/model/registry.ts";
 import { folderSource } from "../../src/node.ts";
 import { writeFolder, type WriteOptions, type Written } from "../convert/written-folder.ts";
@@ -48,22 +48,12 @@ export async function quantizeFolder(
       bytesBefore += blob.size;
       for (const tensor of await tensorsOf(file, blob, shards)) tensors.set(tensor.name, tensor);
     }
-    const names = quantisedNames(graph);
+    const names = quantisableWeights(graph);
     quantisation = planQuantisation(tensors, plan, names, { where: from, limitBytes });
     return quantisation;
   };
   const written = await writeFolder(from, to, plan, prepare, options);
   return { family: config.family, ...written, bytesBefore, errors: quantisation!.errors };
-}
-
-/** What is multiplied by, and the word embedding, which is the largest of all; positions and types are small. */
-function quantisedNames({ nodes }: Graph): ReadonlySet<string> {
-  return new Set(
-    nodes.flatMap((node) => {
-      if (node.kind === "linear") return [node.weight];
-      return node.kind === "lookup" && node.source === "ids" ? [node.table] : [];
-    }),
-  );
 }
 
 async function tensorsOf(file: string, blob: Blob, shards: Shards): Promise<SourceTensor[]> {

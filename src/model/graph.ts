@@ -155,3 +155,13 @@ export class GraphBuilder {
     return node;
   }
 }
+
+/** Weights worth int8: what is multiplied by, and the word embedding, the largest of all. Positions and types are small. */
+export function quantisableWeights({ nodes }: Graph): ReadonlySet<string> {
+  return new Set(
+    nodes.flatMap((node) => {
+      if (node.kind === "linear") return [node.weight];
+      return node.kind === "lookup" && node.source === "ids" ? [node.table] : [];
+    }),
+  );
+}
