@@ -3,6 +3,7 @@ import { waitUntil } from "cloudflare:workers";
 import plain from "../build/kernels.simd.wasm";
 import relaxed from "../build/kernels.relaxed-simd.wasm";
 import { version } from "../package.json";
+import type { Access } from "./api/access.ts";
 import { type App, createApp } from "./api/app.ts";
 import { createModelStore } from "./api/model-store.ts";
 import { chooseKernels, createDryBackend, createWasmBackend } from "./backend/wasm.ts";
@@ -23,15 +24,24 @@ export interface Environment {
   readonly MAX_TOKENS?: string;
   /** Most forward passes of one request. */
   readonly MAX_FORWARDS?: string;
+  /** Secret: bearer keys for the routes below /v1, comma separated. Without it they are open. */
+  readonly API_KEYS?: string;
+  /** Counts calls per caller; a request makes one for every 8 forward passes. Without it nobody is counted. */
+  readonly RATE_LIMITER?: RateLimit;
 }
+
+/** A binding counts calls, not weights, so forward passes are charged in units. */
+const FORWARDS_PER_CALL = 8;
 
 /** Lives as long as the isolate, and the loaded models with it. By vars, which are the same for all its requests. */
 const apps = new Map<string, App>();
 
 export default {
   fetch(request, environment, execution) {
-    const { MODELS, METHODS_OFF, MEMORY_LIMIT_MIB, MAX_TOKENS, MAX_FORWARDS } = environment;
-    const vars = JSON.stringify([MODELS, METHODS_OFF, MEMORY_LIMIT_MIB, MAX_TOKENS, MAX_FORWARDS]);
+    const { MODELS, METHODS_OFF, MEMORY_LIMIT_MIB, MAX_TOKENS, MAX_FORWARDS, API_KEYS } =
+      environment;
+    const limits = [MEMORY_LIMIT_MIB, MAX_TOKENS, MAX_FORWARDS];
+    const vars = JSON.stringify([MODELS, METHODS_OFF, limits, API_KEYS]);
     const app = apps.get(vars) ?? appOf(environment);
     apps.set(vars, app);
     return app.fetch(request, environment, execution);
@@ -42,7 +52,18 @@ function appOf(environment: Environment): App {
   const names = list(environment.MODELS);
   const load = (name: string) => loadModel(name, names.length, environment);
   const models = createModelStore({ names, load, keepAlive: waitUntil });
-  return createApp({ models, version });
+  const access = { keys: list(environment.API_KEYS ?? ""), charge: chargeBy(environment) };
+  return createApp({ models, access, version });
+}
+
+function chargeBy({ RATE_LIMITER }: Environment): Access["charge"] {
+  return async (caller, forwards) => {
+    for (let charged = 0; RATE_LIMITER && charged < forwards; charged += FORWARDS_PER_CALL) {
+      const { success } = await RATE_LIMITER.limit({ key: caller });
+      if (!success) return false;
+    }
+    return true;
+  };
 }
 
 /** Wrong vars show here, as 503 with their name, so that the server stays up and says so. */

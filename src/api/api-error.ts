@@ -2,13 +2,14 @@
 import type { FieldProblem } from "../contract/problem.ts";
 
 export interface Kind {
-  readonly status: 400 | 404 | 405 | 413 | 415 | 422 | 499 | 500 | 503;
+  readonly status: 400 | 401 | 404 | 405 | 413 | 415 | 422 | 429 | 499 | 500 | 503;
   readonly title: string;
 }
 
 /** Everything that can go wrong, by the last part of its `type`. */
 export const kinds = {
   "malformed-body": { status: 400, title: "The body is not JSON in UTF-8" },
+  unauthorized: { status: 401, title: "A key is needed" },
   "not-found": { status: 404, title: "There is no such route" },
   "unknown-model": { status: 404, title: "There is no such model" },
   "wrong-verb": { status: 405, title: "The route does not take this verb" },
@@ -16,6 +17,7 @@ export const kinds = {
   "wrong-content-type": { status: 415, title: "The body is not declared as JSON" },
   "invalid-request": { status: 422, title: "The request is not valid" },
   "too-much-memory": { status: 422, title: "The request needs too much memory" },
+  "too-many-requests": { status: 429, title: "Too many forward passes were asked for lately" },
   "client-gone": { status: 499, title: "The client closed the connection" },
   "non-finite": { status: 500, title: "A number came out as NaN or infinite" },
   internal: { status: 500, title: "The server failed" },

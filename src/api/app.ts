@@ -2,6 +2,7 @@
 import { createRoute } from "@hono/zod-openapi";
 import { requestId } from "hono/request-id";
 import { z } from "zod";
+import { type Access, guard, openAccess } from "./access.ts";
 import { ApiError } from "./api-error.ts";
 import { explainRoutes } from "./explain-routes.ts";
 import { instanceRoutes } from "./instance-routes.ts";
@@ -17,6 +18,8 @@ import { createRouter, jsonContent, onlyVerb, problemResponses } from "./routing
 export interface AppOptions {
   readonly models: ModelStore;
   readonly limits?: Partial<Limits>;
+  /** Keys and charges; default none. */
+  readonly access?: Partial<Access>;
   /** Of the deployment, as /v2 and openapi.json tell it. */
   readonly version?: string;
 }
@@ -37,7 +40,7 @@ const verbs: readonly (readonly [path: string, verb: "GET" | "POST"])[] = [
 
 const links = z.record(z.string(), z.string()).meta({ id: "Links" });
 
-export function createApp({ models, limits, version = "unreleased" }: AppOptions) {
+export function createApp({ models, limits, access, version = "unreleased" }: AppOptions) {
   const dependencies = { models, limits: { ...defaultLimits, ...limits }, version };
   const start = createRoute({
     method: "get",
@@ -60,6 +63,7 @@ export function createApp({ models, limits, version = "unreleased" }: AppOptions
 
   const base = createRouter();
   base.use("*", requestId());
+  base.use("/v1/*", guard({ ...openAccess, ...access }));
   base.onError(problemResponse);
   base.notFound((context) => {
     const { method, path } = context.req;

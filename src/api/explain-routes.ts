@@ -33,6 +33,9 @@ export function explainRoutes({ models, limits }: RouteDependencies) {
     // As it was written: defaults depend on the model. The schema has accepted it above.
     const request = context.var.body as ExplainRequestInput;
     const { signal } = context.req.raw;
-    return context.json(await explainer.explain(request, { signal }), 200);
+    return context.json(
+      await explainer.explain(request, { signal, admit: context.var.admit }),
+      200,
+    );
   });
 }

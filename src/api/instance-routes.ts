@@ -107,7 +107,7 @@ export function instanceRoutes({ models, limits }: RouteDependencies) {
         const { signal } = context.req.raw;
         const explanations = await each(
           { body, call: context.req.param("call") },
-          (explainer, request) => explainer.explain(request, { signal }),
+          (explainer, request) => explainer.explain(request, { signal, admit: context.var.admit }),
         );
         const answer: { predictions: Prediction[][]; explanations: Explanation[] } = {
           predictions: explanations.map((one) => one.prediction),
@@ -120,7 +120,7 @@ export function instanceRoutes({ models, limits }: RouteDependencies) {
         validate(predictInstances, body);
         const answers = await each(
           { body, call: context.req.param("call") },
-          (explainer, request) => explainer.predict(request),
+          (explainer, request) => explainer.predict(request, { admit: context.var.admit }),
         );
         return context.json({ predictions: answers }, 200);
       })

@@ -51,7 +51,7 @@ export function modelRoutes({ models }: RouteDependencies) {
     tags: ["models"],
     responses: {
       200: { description: "All models", content: jsonContent(modelList) },
-      ...problemResponses(),
+      ...problemResponses("unauthorized"),
     },
   });
   const one = createRoute({
@@ -62,7 +62,7 @@ export function modelRoutes({ models }: RouteDependencies) {
     request: { params: parameters },
     responses: {
       200: { description: "The model", content: jsonContent(modelCard) },
-      ...problemResponses("unknown-model", "model-unavailable"),
+      ...problemResponses("unauthorized", "unknown-model", "model-unavailable"),
     },
   });
 

@@ -76,7 +76,7 @@ export function predictRoutes({ models, limits }: RouteDependencies) {
       const field = Array.isArray(inputs) ? `inputs.${position}` : "inputs";
       const predictions = await named(
         () => field,
-        () => explainer.predict({ text: each }),
+        () => explainer.predict({ text: each }, { admit: context.var.admit }),
       );
       answers.push(
         predictions

@@ -68,8 +68,9 @@ export const jsonRequest = <T extends z.ZodType>(schema: T) => ({
 
 /** Kinds that every route may answer with. */
 const always: readonly KindName[] = ["internal"];
-/** Kinds of every route that reads a body. */
+/** Kinds of every route that reads a body; all of them need a key where there are keys. */
 export const bodyKinds: readonly KindName[] = [
+  "unauthorized",
   "malformed-body",
   "body-too-large",
   "wrong-content-type",
@@ -78,6 +79,7 @@ export const bodyKinds: readonly KindName[] = [
 /** Kinds of every route that runs a model. */
 export const modelKinds: readonly KindName[] = [
   "unknown-model",
+  "too-many-requests",
   "too-much-memory",
   "non-finite",
   "model-unavailable",

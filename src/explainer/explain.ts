@@ -30,6 +30,8 @@ const defaultSteps = 50;
 export interface ExplainOptions {
   /** Stops the work within one chunk. */
   readonly signal?: AbortSignal | undefined;
+  /** Told how many forward passes the request will take, before they begin; it may throw to refuse them. */
+  readonly admit?: ((forwards: number) => Promise<void>) | undefined;
 }
 
 /**
@@ -39,7 +41,7 @@ export interface ExplainOptions {
 export async function* explainEvents(
   context: Context,
   request: ExplainRequest,
-  { signal }: ExplainOptions = {},
+  { signal, admit }: ExplainOptions = {},
 ): AsyncGenerator<ExplainEvent> {
   const { model, network } = context;
   refuseDisabled(context, request);
@@ -51,6 +53,7 @@ export async function* explainEvents(
   const tapeNeeded = passes > 0 || request.methods.some(({ method }) => method === "rollout");
   const fit = { passes: tapeNeeded ? Math.max(passes, 1) : 0 };
   const rowsPerChunk = await fitRequest(context, input.sequence, fit);
+  await admit?.(cost.forwards);
 
   const attributions: Attribution[] = [];
   const tape = forward(network, pack([input.sequence]), { keep: tapeNeeded ? "tape" : "output" });
@@ -119,9 +122,14 @@ export async function* explainEvents(
 }
 
 /** Logits and probabilities of one text, without explaining it. */
-export async function predict(context: Context, request: ExplainRequest) {
+export async function predict(
+  context: Context,
+  request: ExplainRequest,
+  { admit }: Pick<ExplainOptions, "admit"> = {},
+) {
   const input = readInput(request, context);
   await fitRequest(context, input.sequence, { passes: 0 });
+  await admit?.(1);
   const logits = finite("prediction", await logitsOf(context.network, [input.sequence]));
   return finiteAnswer(predictions(context.model.config.labels, logits));
 }

@@ -55,7 +55,10 @@ export interface Explainer {
   readonly backend: Backend;
   explain(request: ExplainRequestInput, options?: ExplainOptions): Promise<Explanation>;
   events(request: ExplainRequestInput, options?: ExplainOptions): AsyncGenerator<ExplainEvent>;
-  predict(input: Pick<ExplainRequestInput, "text" | "text_pair" | "ids">): Promise<Prediction[]>;
+  predict(
+    input: Pick<ExplainRequestInput, "text" | "text_pair" | "ids">,
+    options?: Pick<ExplainOptions, "admit">,
+  ): Promise<Prediction[]>;
 }
 
 /**
@@ -118,7 +121,7 @@ export async function createExplainer(options: ExplainerOptions): Promise<Explai
       }
       throw new Error("explainer: the events ended without an answer");
     },
-    predict: (input) => predict(context, parse(input)),
+    predict: (input, predictOptions) => predict(context, parse(input), predictOptions),
   };
 }
 
