@@ -11,6 +11,26 @@ const { items } = JSON.parse(
   readFileSync(new URL("golden/sst2.json", import.meta.url), "utf8"),
 ) as { items: { text: string; ids: number[]; logits: number[] }[] };
 
+test("attributions stand in the order of the request, and naming loo twice measures it once", async () => {
+  const backend = await backends[1]?.make();
+  if (backend === undefined) throw new Error("no WASM backend");
+  const explainer = await createExplainer({ name: "sst2", source: folderSource(folder), backend });
+  const { attributions, comparison } = await explainer.explain({
+    text: "an oddly charming film",
+    methods: ["rollout", "loo", "cp-lrp", "loo", { method: "cp-lrp", layers: { only: 2 } }],
+    removal: ["attention", "mask"],
+  });
+  const shown = attributions.map(({ method, removal, layers }) => ({ method, removal, layers }));
+  expect(shown).toEqual([
+    { method: "rollout" },
+    { method: "loo", removal: "attention" },
+    { method: "loo", removal: "mask" },
+    { method: "cp-lrp" },
+    { method: "cp-lrp", layers: { only: 2 } },
+  ]);
+  expect(comparison?.ceiling?.pairs.length).toBe(1);
+});
+
 test.each(backends)(
   "$name: token ids and logits of the golden sentences",
   async ({ name, make }) => {

@@ -8,6 +8,9 @@ import { type Target, valueOfTarget } from "./explained.ts";
 import { chunks, logitsOf } from "./leave-one-out.ts";
 import { compositeOf } from "./methods.ts";
 
+/** Points of the path where none are asked for, as in the golden values. */
+export const defaultSteps = 50;
+
 export interface IntegratedGradients {
   /** word embedding * mean gradient, summed over channels, one per token. */
   readonly scores: readonly number[];
@@ -21,7 +24,7 @@ export async function integratedGradients(
   sequence: Sequence,
   target: Target,
   value: number,
-  { steps = 50, rowsPerChunk = 320 } = {},
+  { steps = defaultSteps, rowsPerChunk = 320 } = {},
 ): Promise<IntegratedGradients> {
   const composite = compositeOf("gradient-x-input", 0);
   const at = (fraction: number): Sequence => ({

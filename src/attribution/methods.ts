@@ -46,8 +46,6 @@ const table = {
 
 export type RelevanceMethod = keyof typeof table;
 
-export const relevanceMethods = Object.keys(table) as RelevanceMethod[];
-
 export interface CompositeOptions {
   /** cp-lrp only: bypass the softmax in these layers and use AttnLRP's rule elsewhere. Default: all. */
   readonly layers?: LayerSet | undefined;

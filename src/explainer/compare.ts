@@ -1,4 +1,5 @@
 // Compares the attributions of one text with its leave-one-out scores, and judges them.
+import { defaultSteps } from "../attribution/integrated-gradients.ts";
 import { agreementOfRemovals, compareScores } from "../comparison/compare.ts";
 import { judge } from "../comparison/verdict.ts";
 import type { Attribution, Comparison, Verdict } from "../contract/answer.ts";
@@ -13,7 +14,7 @@ export function methodTitle({ method, layers, epsilon, steps }: Attribution): st
   const options = [
     ...(bound ?? []),
     ...(epsilon ? [`epsilon ${epsilon}`] : []),
-    ...(steps !== undefined && steps !== 50 ? [`${steps} steps`] : []),
+    ...(steps !== undefined && steps !== defaultSteps ? [`${steps} steps`] : []),
   ];
   return [method, ...options].join(" ").replace("up_to", "up to");
 }

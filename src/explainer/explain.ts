@@ -1,4 +1,5 @@
 // One explanation from beginning to end, as a stream of events. Everything that can be refused is refused before work starts.
+import { defaultSteps } from "../attribution/integrated-gradients.ts";
 import { logitsOf } from "../attribution/leave-one-out.ts";
 import type { Removal } from "../attribution/removals.ts";
 import type { Attribution, Explanation } from "../contract/answer.ts";
@@ -24,9 +25,6 @@ import { finite, finiteAnswer } from "./finite.ts";
 import { RequestError } from "./request-error.ts";
 import { predictions, type ResolvedTarget, resolveTarget } from "./target.ts";
 
-/** Steps of integrated gradients where the request names none. */
-const defaultSteps = 50;
-
 export interface ExplainOptions {
   /** Stops the work within one chunk. */
   readonly signal?: AbortSignal | undefined;
@@ -51,9 +49,13 @@ export async function* explainEvents(
   refuseCost(context, cost, input);
   const passes = request.methods.filter(isRelevance).length;
   const tapeNeeded = passes > 0 || request.methods.some(({ method }) => method === "rollout");
-  const fit = { passes: tapeNeeded ? Math.max(passes, 1) : 0 };
+  // Integrated gradients keeps tapes of its own, one sequence at a time.
+  const tapes =
+    tapeNeeded || request.methods.some(({ method }) => method === "integrated-gradients");
+  const fit = { passes: tapes ? Math.max(passes, 1) : 0 };
   const rowsPerChunk = await fitRequest(context, input.sequence, fit);
   await admit?.(cost.forwards);
+  signal?.throwIfAborted();
 
   const attributions: Attribution[] = [];
   const tape = forward(network, pack([input.sequence]), { keep: tapeNeeded ? "tape" : "output" });
@@ -209,8 +211,9 @@ function inRequestOrder(
 ): Attribution[] {
   const left = [...attributions];
   return methods.flatMap(({ method }) => {
-    if (method === "loo") return left.filter((each) => each.method === "loo");
     const position = left.findIndex((each) => each.method === method);
-    return position < 0 ? [] : left.splice(position, 1);
+    // One record per removal, all of them where the request first names leave-one-out.
+    const count = method === "loo" ? left.filter((each) => each.method === "loo").length : 1;
+    return position < 0 ? [] : left.splice(position, count);
   });
 }
