@@ -21,14 +21,18 @@ export class Coefficients {
 
   /** Adds `tensor` to the coefficient of node `id`. It may be one that others hold too. */
   give(id: number, tensor: Tensor): void {
-    if (this.#held.has(id)) {
-      this.accumulate(id, tensor.rows, tensor.columns, (out, start) => {
-        if (start) this.#backend.add(out, start, tensor);
-      });
-      this.#free(tensor);
-    } else {
-      this.#hold(id, tensor);
-    }
+    const held = this.take(id);
+    if (held === undefined) return this.#hold(id, tensor);
+    // The one of more passes stays, and the other is added to its first rows.
+    const [more, fewer] = held.rows >= tensor.rows ? [held, tensor] : [tensor, held];
+    if (more === held) this.#held.set(id, held);
+    else this.#hold(id, tensor);
+    this.accumulate(id, fewer.rows, fewer.columns, (out, start) => {
+      if (start === undefined) throw new Error(`coefficients: node ${id} holds nothing`);
+      this.#backend.add(out, start, fewer);
+    });
+    if (fewer === held) this.release(held);
+    else this.#free(tensor);
   }
 
   /**
@@ -42,8 +46,9 @@ export class Coefficients {
     write: (out: Tensor, start: Tensor | undefined) => void,
   ): void {
     const held = this.#held.get(id);
-    if (held !== undefined && held.rows >= rows) {
-      const start = this.#holders.get(held) === 1 ? held : this.#copy(id, held);
+    const own = held !== undefined && this.#holders.get(held) === 1;
+    if (held !== undefined && (held.rows > rows || (own && held.rows === rows))) {
+      const start = own ? held : this.#copy(id, held);
       const part = start.rows === rows ? start : this.#backend.view(start, 0, rows);
       write(part, part);
       return;
@@ -51,8 +56,10 @@ export class Coefficients {
     const out = this.#backend.allocate(rows, columns);
     this.#held.delete(id);
     this.#hold(id, out);
-    write(out, undefined);
+    const whole = held?.rows === rows ? held : undefined;
+    write(out, whole);
     if (held === undefined) return;
+    if (whole !== undefined) return this.release(whole);
     const part = this.#backend.view(out, 0, held.rows);
     this.#backend.add(part, part, held);
     this.release(held);
